@@ -1,0 +1,52 @@
+# The interface of the course. `make` alone prints what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+LESSON ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test status notebooks audit demo release bench lint
+
+help:  ## this table
+	@printf '%-16s %-12s %s\n' command for does
+	@sed -n 's/^\([a-z]*\):.*## \(\[\([a-z]*\)\] \)\{0,1\}\(.*\)/\1|\3|\4/p' $(MAKEFILE_LIST) | \
+	while IFS='|' read -r name who does; do printf 'make %-11s %-12s %s\n' "$$name" "$${who:-everyone}" "$$does"; done
+
+# Two stamps: what a student needs, and everything.
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+
+.venv/student: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/dev: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@ .venv/student
+
+lab: .venv/student  ## [student] makes .venv if missing, opens JupyterLab on the course
+	$(BIN)/jupyter lab
+
+test: .venv/dev  ## makes .venv if missing, runs the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+status: .venv/student  ## [student] which exercises pass their visible checks, points so far, what comes next
+	@$(BIN)/python -m seglab status $(LESSON)
+
+notebooks: .venv/dev  ## [contributor] builds every notebook from text
+	$(BIN)/python -m autograde notebooks
+
+audit: .venv/dev  ## [contributor] tests of the graders; LESSON=03 for one lesson
+	$(BIN)/python -m autograde audit $(LESSON)
+
+demo: .venv/dev  ## [instructor] a whole class end to end: release, autograde, feedback, grade table
+	$(BIN)/python -m autograde demo $(LESSON)
+
+release: .venv/dev  ## [instructor] the student's bundle, dist/
+	$(BIN)/python -m autograde release
+
+bench: .venv/dev  ## [contributor] the benchmarks, as ratios
+	$(BIN)/python benchmarks/sliding_window.py
+
+lint: .venv/dev  ## [contributor] format and lint as CI does
+	$(BIN)/ruff format . && $(BIN)/ruff check .

@@ -1,0 +1,74 @@
+"""`autograde COMMAND`: what the Makefile calls."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(arguments=None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="autograde", description="The instructor's and contributor's commands.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("notebooks", help="build every notebook from text")
+    command = commands.add_parser("audit", help="test the graders; fails if any gate fails")
+    command.add_argument("lesson", nargs="?", help="one lesson only: 02 or 02_sliding_window")
+    command = commands.add_parser("demo", help="a whole class, from release to grade table")
+    command.add_argument("lesson", nargs="?", help="one lesson only")
+    command.add_argument("--folder", type=Path, help="where to put the course (default: a temporary folder)")
+    command = commands.add_parser("release", help="the student's bundle")
+    command.add_argument("--out", type=Path, help="where to put it (default: dist/)")
+    command = commands.add_parser("report", help="students by exercises, after nbgrader autograde")
+    command.add_argument("assignment")
+    command.add_argument("--course", type=Path, default=Path(), help="the course folder (default: here)")
+    given = parser.parse_args(arguments)
+    return _COMMANDS[given.command](given)
+
+
+def _notebooks(given) -> int:
+    from autograde.build import build
+    from autograde.lessons import ROOT
+
+    for path in build():
+        print(path.relative_to(ROOT))
+    return 0
+
+
+def _audit(given) -> int:
+    from autograde.audit import audit, table
+
+    gates = audit(only=given.lesson)
+    print(table(gates))
+    return 1 if any(gate.failures for gate in gates) else 0
+
+
+def _demo(given) -> int:
+    from autograde.demo import demo
+
+    demo(given.folder, given.lesson)
+    return 0
+
+
+def _release(given) -> int:
+    from autograde.lessons import all_lessons
+    from autograde.release import leaks, make_bundle
+
+    folder = make_bundle(out=given.out)
+    found = leaks(all_lessons(), folder)
+    for leak in found:
+        print(f"hidden code in the bundle: {leak}", file=sys.stderr)
+    print(folder)
+    return 1 if found else 0
+
+
+def _report(given) -> int:
+    from autograde.demo import class_table
+
+    print(class_table(given.course, given.assignment))
+    return 0
+
+
+_COMMANDS = {"notebooks": _notebooks, "audit": _audit, "demo": _demo, "release": _release, "report": _report}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Runs the hidden pytest grader of one exercise against one student, and says what came of it."""
+
+import contextlib
+import functools
+import io
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import pytest
+
+from autograde.lessons import Lesson
+from seglab.compare import Mismatch
+from seglab.fingerprints import name_misconception, trace
+from seglab.student import Missing, Student, StudentError, local_student
+
+# What a student may read about a failure: how it looked, never on which input or against which value.
+SYMPTOMS = {
+    "type": "returned a value of another type than the one asked for",
+    "length": "returned another number of items",
+    "shape": "returned another shape",
+    "dtype": "returned another dtype",
+    "not finite": "returned NaN or infinity where a number is expected",
+    "values": "type, shape and dtype are right, the values are not",
+    "no error": "did not refuse an input that it should refuse",
+    "error": "refused the input, but its message is empty",
+    "rule": "broke a rule of the statement",
+}
+_BUILT_IN_ERRORS = {name for name, value in vars(__import__("builtins")).items() if isinstance(value, type)}
+_KNOWN_ERRORS = {
+    "NotImplementedError": "is not written yet",
+    "Missing": "is not defined when the cells are run from top to bottom",
+    "TimeoutError": "did not come back in time",
+    "KernelDied": "ended the whole process",
+    "Malformed": "returned something that could not be read",
+    "Unsendable": "returned something that is no plain value, tensor or network",
+}
+
+
+# Parts of pytest that a hidden grader has no use for. The audit grades thousands of times, and two of them collect all
+# the garbage of the process after every session, which takes longer than the tests.
+_PLUGINS_WITHOUT_USE = (
+    "unraisableexception threadexception cacheprovider doctest junitxml logging pastebin stepwise setuponly setupplan "
+    "legacypath faulthandler recwarn tmpdir subtests"
+).split()
+
+
+class GraderFault(Exception):
+    """The grader itself is broken or missing; never the student's fault."""
+
+
+@dataclass
+class Criterion:
+    """One hidden test. `title` and `symptom` are for the student; `detail` and `calls` for the instructor only."""
+
+    test: str
+    title: str
+    weight: float
+    passed: bool = False
+    symptom: str = ""
+    detail: str = ""
+    calls: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    grader_fault: bool = False
+
+
+@dataclass
+class Verdict:
+    """What one exercise earned. `share` is the weight that passed over all the weight, from 0 to 1."""
+
+    exercise: str
+    title: str
+    criteria: list[Criterion]
+    misconception: str | None = None
+    explanation: str = ""
+    hint: int | None = None
+    refused: str = ""  # the rule that was broken, where one was: then nothing is earned
+    traces: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def share(self) -> float:
+        total = sum(c.weight for c in self.criteria)
+        return 0.0 if self.refused or not total else sum(c.weight for c in self.criteria if c.passed) / total
+
+    def score(self, points: float) -> float:
+        """A plain float in [0, points]."""
+        return points if self.share == 1 else round(min(max(self.share * points, 0.0), points), 4)
+
+    def passed(self, test: str) -> bool:
+        return any(c.passed for c in self.criteria if c.test == test)
+
+    def as_dict(self) -> dict:
+        result = asdict(self)
+        result.pop("traces")
+        return result | {"share": self.share}
+
+
+def grade(
+    lesson: Lesson, exercise: str, make_student: Callable[[], Student], seed: int, *, refused: str = ""
+) -> Verdict:
+    """Grade one exercise. `make_student()` gives every test a fresh proxy of the same submission."""
+    verdict = _run(lesson, exercise, make_student, seed)
+    verdict.refused = refused
+    if verdict.share < 1 and not refused:
+        known = _known_traces(
+            lesson.name, str(lesson.root), exercise, seed, lesson.misconception_file.stat().st_mtime_ns
+        )
+        verdict.misconception = name_misconception(verdict.traces, known)
+        for candidate in lesson.misconceptions:
+            if (candidate.exercise, candidate.name) == (exercise, verdict.misconception):
+                verdict.explanation, verdict.hint = candidate.explanation, candidate.hint
+    return verdict
+
+
+def grade_functions(lesson: Lesson, exercise: str, functions: dict, seed: int) -> Verdict:
+    """Grade functions of this very process: for the reference, misconceptions, alternatives and mutants."""
+    return _run(lesson, exercise, lambda: local_student(functions), seed)
+
+
+@functools.lru_cache(maxsize=256)
+def _known_traces(name, root, exercise, seed, _stamp) -> dict:
+    """What each known wrong answer does on this very seed: test -> fingerprints of its calls."""
+    lesson = Lesson(name, root)
+    return {
+        candidate.name: grade_functions(lesson, exercise, {exercise: candidate.function}, seed).traces
+        for candidate in lesson.misconceptions
+        if candidate.exercise == exercise
+    }
+
+
+def _run(lesson, exercise, make_student, seed) -> Verdict:
+    class_name = lesson.grader_class_name(exercise)
+    if class_name is None:
+        raise GraderFault(f"{lesson.grader_file.name} has no test class for {exercise}")
+    plugin = _Plugin(make_student, seed)
+    arguments = [f"{lesson.grader_file}::{class_name}", "-c", str(lesson.grader_file.parent / "pytest.ini")]
+    arguments += ["--rootdir", str(lesson.grader_file.parent), "--disable-plugin-autoload"]
+    arguments += [f"-pno:{name}" for name in _PLUGINS_WITHOUT_USE]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        code = pytest.main(arguments, plugins=[plugin])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not plugin.criteria:
+        raise GraderFault(f"{exercise}: pytest ended with {code!r}\n{printed.getvalue()[-2000:]}")
+    title = plugin.title or exercise
+    return Verdict(exercise, title, list(plugin.criteria.values()), traces=plugin.traces)
+
+
+class _Plugin:
+    """Gives tests `student` and `rng`, and takes their outcomes."""
+
+    def __init__(self, make_student, seed):
+        self.make_student, self.seed = make_student, seed
+        self.criteria: dict[str, Criterion] = {}
+        self.traces: dict[str, list] = {}
+        self.title = ""
+
+    @pytest.fixture
+    def student(self, request):
+        student = self.make_student()
+        yield student
+        key = request.node.name
+        self.traces[key] = trace(student.calls)
+        self.criteria[key].calls = [f"{call.text} -> {call.error or 'returned'}"[:500] for call in student.calls[-20:]]
+
+    @pytest.fixture
+    def rng(self, request):
+        return np.random.default_rng([self.seed, zlib.crc32(request.node.name.encode())])
+
+    def pytest_collection_modifyitems(self, items):
+        for item in items:
+            self.title = self.title or _first_line(item.parent.obj.__doc__)
+            marker = item.get_closest_marker("weight")
+            title = _first_line(item.obj.__doc__) or item.name
+            self.criteria[item.name] = Criterion(item.name, title, float(marker.args[0]) if marker else 1.0)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        report = yield
+        criterion = self.criteria[item.name]
+        criterion.seconds += call.duration
+        if call.when == "call" and report.passed:
+            criterion.passed = True
+        elif not report.passed:
+            criterion.passed = False
+            error = call.excinfo.value if call.excinfo else None
+            criterion.symptom, criterion.grader_fault = _symptom(error)
+            criterion.detail = str(report.longreprtext)[-6000:]
+        return report
+
+
+def _symptom(error) -> tuple[str, bool]:
+    """What the student reads of a failure, and whether it is the grader's fault."""
+    if isinstance(error, Mismatch):
+        return SYMPTOMS[error.kind], False
+    if isinstance(error, (StudentError, Missing)):
+        name = error.types[0]
+        if name in _KNOWN_ERRORS:
+            return _KNOWN_ERRORS[name], False
+        return f"raised {name if name in _BUILT_IN_ERRORS else 'an error of its own'}", False
+    if isinstance(error, AssertionError):
+        return SYMPTOMS["values"], False
+    return "could not be graded: the grader has a fault, your instructor can see it", True
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().split("\n")[0]

@@ -1,0 +1,128 @@
+"""Where the pieces of a lesson are. One name, `NN_topic`, ties them together."""
+
+import functools
+import importlib.util
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import jupytext
+
+from autograde.misconceptions import Candidate, candidates
+
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One graded function: its name and its points."""
+
+    name: str
+    points: float
+
+
+class Lesson:
+    """One lesson of the course, by its name."""
+
+    def __init__(self, name: str, root: Path = ROOT):
+        self.name, self.root = name, Path(root)
+        self.topic = name.split("_", 1)[1]
+        self.source = self.root / "solutions" / f"{name}.py"
+        self.lecture = self.root / "lectures" / f"{name}.py"
+        self.check_file = self.root / "seglab" / "checks" / f"{name}.py"
+        self.fingerprint_file = self.check_file.with_suffix(".json")
+        self.reference_file = self.root / "autograde" / "reference" / f"{self.topic}.py"
+        self.grader_file = self.root / "autograde" / "graders" / f"test_{name}.py"
+        self.misconception_file = self.root / "autograde" / "misconceptions" / f"{name}.py"
+        self.alternative_file = self.root / "tests" / "alternatives" / f"{name}.py"
+
+    def __repr__(self):
+        return f"Lesson({self.name!r})"
+
+    @functools.cached_property
+    def cells(self):
+        """The cells of the solution's source, as notebook nodes."""
+        return jupytext.read(self.source).cells
+
+    @functools.cached_property
+    def exercises(self) -> list[Exercise]:
+        """In the order of the notebook: every cell marked `check="name" points=N`."""
+        return [
+            Exercise(cell.metadata["check"], float(cell.metadata.get("points", 0)))
+            for cell in self.cells
+            if "check" in cell.metadata
+        ]
+
+    @functools.cached_property
+    def checks(self) -> ModuleType:
+        return load(self.check_file)
+
+    @functools.cached_property
+    def reference(self) -> ModuleType:
+        return load(self.reference_file)
+
+    @functools.cached_property
+    def misconceptions(self) -> list[Candidate]:
+        return candidates(load(self.misconception_file))
+
+    @functools.cached_property
+    def alternatives(self) -> list[Candidate]:
+        return candidates(load(self.alternative_file))
+
+    def check_class(self, exercise: str) -> type | None:
+        return find_class(self.checks, exercise)
+
+    def forbidden(self, exercise: str) -> dict[str, str]:
+        """Names that the answer must not use, each with the reason; the public check says them once for both sides."""
+        return dict(getattr(self.check_class(exercise), "forbidden", {}))
+
+    def grader_class_name(self, exercise: str) -> str | None:
+        """The hidden test class of an exercise, by reading the file: nothing is imported."""
+        if not self.grader_file.exists():
+            return None
+        names = re.findall(r"^class (Test\w+)", self.grader_file.read_text(encoding="utf-8"), re.MULTILINE)
+        return next((name for name in names if plain(name) == f"test{plain(exercise)}"), None)
+
+
+def plain(name: str) -> str:
+    """`window_starts` and `WindowStarts` are one name."""
+    return name.replace("_", "").lower()
+
+
+def find_class(module: ModuleType, exercise: str) -> type | None:
+    wanted = f"test{plain(exercise)}"
+    return next((value for name, value in vars(module).items() if plain(name) == wanted), None)
+
+
+def all_lessons(root: Path = ROOT, only: str | None = None) -> list[Lesson]:
+    """Every lesson that has a solution source; `only` picks those whose name begins so ("03"), or is so.
+
+    Raises ValueError when nothing fits.
+    """
+    names = sorted(path.stem for path in (Path(root) / "solutions").glob("[0-9][0-9]_*.py"))
+    found = [Lesson(name, root) for name in names if not only or name == only or name.startswith(f"{only}_")]
+    if not found:
+        raise ValueError(f"no lesson {only!r}; there are: {', '.join(names) or 'none'}")
+    return found
+
+
+def load(path: Path) -> ModuleType:
+    """Import a file whose name is no identifier (`02_sliding_window.py`), once per path and version of the file."""
+    path = Path(path)
+    name = "lesson_file_" + re.sub(r"\W", "_", str(path.resolve()))
+    stamp = path.stat().st_mtime_ns
+    module = sys.modules.get(name)
+    if module is None or getattr(module, "__stamp__", None) != stamp:
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        module.__stamp__ = stamp
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return module

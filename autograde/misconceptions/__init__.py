@@ -1,0 +1,49 @@
+"""Named wrong answers, one module per lesson, and the marks for them and for right answers written differently.
+
+A misconception serves three ends: the audit proves that the hidden grader rejects it, the grader names it when a
+submission behaves the same, and its fingerprints let the student's own notebook name it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A function offered as the answer to an exercise.
+
+    breaks: the hidden tests that must reject it (none for a right answer). hint: which hint helps, 1 to 3.
+    """
+
+    exercise: str
+    name: str
+    function: Callable
+    explanation: str
+    breaks: tuple[str, ...] = ()
+    hint: int = 1
+    uses_forbidden: bool = False
+
+
+def misconception(exercise: str, *, breaks: str | tuple[str, ...], hint: int):
+    """Mark a function as a known wrong answer; its docstring is what a student reads, so it never gives the answer."""
+    tests = (breaks,) if isinstance(breaks, str) else tuple(breaks)
+    return _mark(exercise, breaks=tests, hint=hint)
+
+
+def alternative(exercise: str, *, uses_forbidden: bool = False):
+    """Mark a function as a right answer, written differently from the reference."""
+    return _mark(exercise, uses_forbidden=uses_forbidden)
+
+
+def _mark(exercise, **fields):
+    def decorator(function):
+        explanation = " ".join((function.__doc__ or "").split())
+        function.candidate = Candidate(exercise, function.__name__, function, explanation, **fields)
+        return function
+
+    return decorator
+
+
+def candidates(module) -> list[Candidate]:
+    """The marked functions of a module, in the order they are written."""
+    return [value.candidate for value in vars(module).values() if hasattr(value, "candidate")]

@@ -1,0 +1,234 @@
+"""Our end of nbgrader: repair what was handed in, run it in the sandbox, grade outside, write one float per exercise.
+
+`configure(c)` in nbgrader_config.py is all that nbgrader needs; `nbgrader autograde` and the formgrader page then both
+grade this way. For every submission there is a file `reports/<assignment>/<student>.json` in the course folder: the
+instructor's full report, and the journal that makes a killed run be done again.
+"""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbformat.v4 import new_output
+from nbgrader import utils
+from nbgrader.preprocessors import Execute
+from traitlets import Float, Integer
+
+from autograde import report
+from autograde.grading import GraderFault, grade
+from autograde.lessons import Lesson
+from autograde.repair import read_submission
+from autograde.rules import broken_rule
+from autograde.sandbox import MIB, Limits, isolation
+from autograde.submission import Submission, Timeouts
+
+REPORTS = "reports"
+
+
+def configure(c) -> None:
+    """Fill nbgrader's configuration `c` for this course."""
+    c.CourseDirectory.source_directory = "solutions"
+    c.CourseDirectory.release_directory = "exercises"
+    c.CourseDirectory.solution_directory = "solutions_with_feedback"  # nbgrader's default is confusingly near ours
+    c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("your code here")'}
+    c.Autograde.exporter_class = "autograde.plugin.GradingExporter"
+    c.Autograde.sanitize_preprocessors = [
+        "nbgrader.preprocessors.ClearOutput",
+        "nbgrader.preprocessors.OverwriteKernelspec",
+        "nbgrader.preprocessors.OverwriteCells",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    c.Autograde.autograde_preprocessors = [
+        "autograde.plugin.GradeOutside",
+        "nbgrader.preprocessors.LimitOutput",
+        "nbgrader.preprocessors.SaveAutoGrades",
+        "nbgrader.preprocessors.AssignLatePenalties",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    c.Autograde.post_convert_hook = "autograde.plugin.close_journal"
+
+
+class GradingExporter(NotebookExporter):
+    """Reads submissions through `repair`, so that no notebook, whatever it holds, reaches nbgrader as it came."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        converter = self.parent
+        for folder in list(converter.assignments):
+            _look_over(converter, Path(folder))
+
+    def from_filename(self, filename, resources=None, **kw):
+        if not self.parent._sanitizing:
+            return super().from_filename(filename, resources, **kw)
+        names = resources["nbgrader"]
+        release = _release_notebook(self.parent.coursedir, names["assignment"], names["notebook"])
+        repaired = read_submission(Path(filename), release)
+        for note in repaired.notes:
+            self.log.warning("%s: %s", names["student"], note)
+        path = journal_path(names["assignment"], names["student"])
+        report.write_json(path, {"state": "started", "sha256": _digest(Path(filename)), "notes": repaired.notes})
+        resources["metadata"] = {"name": names["notebook"], "path": str(Path(filename).parent)}
+        return self.from_notebook_node(repaired.notebook, resources, **kw)
+
+
+class GradeOutside(Execute):
+    """Runs the student's cells in the sandbox; graded cells are never sent there, their grade comes from outside."""
+
+    timeout = Integer(60, help="Seconds that one cell of the student's may take.").tag(config=True)
+    call_timeout = Float(10, help="Seconds that one call of a student's function may take.").tag(config=True)
+    exercise_timeout = Float(60, help="Seconds that all the calls for one exercise may take.").tag(config=True)
+    memory_mib = Integer(4096, help="MiB of memory for all the processes of a submission together.").tag(config=True)
+    seed = Integer(
+        None, allow_none=True, help="The seed of the hidden inputs; by default one that is drawn once per assignment."
+    ).tag(config=True)
+
+    def __call__(self, nb, resources):
+        if not self.enabled:
+            self.log.warning("--no-execute is not obeyed: stored outputs of a submission are never trusted")
+        return self.preprocess(nb, resources)
+
+    def preprocess(self, nb, resources, km=None):
+        names = resources["nbgrader"]
+        student, assignment, lesson = names["student"], names["assignment"], Lesson(names["notebook"])
+        if not lesson.grader_file.exists():
+            raise GraderFault(f"there is no hidden grader for {lesson.name!r}: {lesson.grader_file} is missing")
+        if isolation() != "bubblewrap":
+            self.log.warning(
+                "bubblewrap is not available: submissions run in a process of their own, but with this user's rights"
+            )
+        seed = self.seed if self.seed is not None else _assignment_seed(assignment)
+        timeouts = Timeouts(cell=self.timeout, call=self.call_timeout, exercise=self.exercise_timeout)
+        verdicts, own_cells = {}, []
+        cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+        last_graded = max((index for index, cell in enumerate(cells) if _is_check(cell)), default=-1)
+        with Submission(Limits(memory=self.memory_mib * MIB), timeouts) as submission:
+            for index, cell in enumerate(cells):
+                if index > last_graded and utils.is_locked(cell):
+                    continue  # the course's own closing pictures: they cost time and can change no grade
+                if _is_check(cell):
+                    exercise = cell.metadata.nbgrader.grade_id.removeprefix("check_")
+                    submission.begin_exercise()
+                    refused = broken_rule(exercise, own_cells, lesson.forbidden(exercise))
+                    verdicts[exercise] = grade(lesson, exercise, submission.student, seed, refused=refused)
+                else:
+                    if not utils.is_locked(cell):
+                        own_cells.append(cell.source)
+                    cell.outputs = submission.run_cell(cell.source)
+            notes, level = submission.notes, submission.isolation
+        earned = self._write_outputs(nb, verdicts)
+        notes = [*nb.metadata.get("seglab", {}).get("notes", []), *notes]
+        self._write_report(assignment, student, seed, level, notes, verdicts, earned)
+        return nb, resources
+
+    def _write_outputs(self, nb, verdicts) -> dict[str, list[float]]:
+        """One table and one plain float in every graded cell; returns what was earned, of how much."""
+        earned = {}
+        for cell in nb.cells:
+            if cell.cell_type == "code" and _is_check(cell):
+                exercise = cell.metadata.nbgrader.grade_id.removeprefix("check_")
+                points = float(cell.metadata.nbgrader.points)
+                verdict = verdicts[exercise]
+                score = float(verdict.score(points))
+                earned[exercise] = [score, points]
+                table = {
+                    "text/html": report.student_html(verdict, points),
+                    "text/plain": report.student_text(verdict, points),
+                }
+                cell.outputs = [
+                    new_output("display_data", data=table),
+                    new_output("execute_result", data={"text/plain": repr(score)}, execution_count=None),
+                ]
+        return earned
+
+    def _write_report(self, assignment, student, seed, level, notes, verdicts, earned):
+        path = journal_path(assignment, student)
+        started = report.read_json(path)
+        for verdict in verdicts.values():
+            for criterion in verdict.criteria:
+                if criterion.grader_fault:
+                    self.log.error("the grader of %s has a fault: %s", verdict.exercise, criterion.detail)
+        content = {
+            "assignment": assignment,
+            "student": student,
+            "state": "graded",  # `close_journal` makes it "done" when nbgrader has written everything
+            "sha256": started.get("sha256"),
+            "seed": seed,
+            "isolation": level,
+            "notes": notes,
+            "earned": earned,
+            "exercises": [verdict.as_dict() for verdict in verdicts.values()],
+        }
+        report.write_json(path, content)
+
+
+def _is_check(cell) -> bool:
+    return utils.is_grade(cell) and not utils.is_solution(cell)
+
+
+def close_journal(assignment, student, notebooks) -> None:
+    """nbgrader calls this when a submission is written out: only now it is done."""
+    for notebook in notebooks:
+        folder = Path(notebook).parent
+        path = journal_path(folder.name, folder.parent.name)
+        content = report.read_json(path)
+        if content.get("state") == "graded":
+            report.write_json(path, content | {"state": "done"})
+
+
+def journal_path(assignment: str, student: str) -> Path:
+    """nbgrader works in the course folder, so this is relative to it."""
+    return Path(REPORTS) / assignment / f"{student}.json"
+
+
+def _look_over(converter, folder: Path) -> None:
+    """Before nbgrader looks at a submission: refuse links, find a renamed notebook, forget what was not finished."""
+    assignment, student = folder.name, folder.parent.name
+    root = Path(converter.coursedir.root)
+    odd = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    if odd or folder.is_symlink():
+        converter.log.error("%s: refused, %s is a link or no ordinary file", student, (odd or [folder])[0].name)
+        reason = "The submission holds a link, or something that is no ordinary file, so it was not graded."
+        report.write_json(root / journal_path(assignment, student), {"state": "refused", "notes": [reason]})
+        del converter.assignments[str(folder)]
+        return
+    expected = folder / f"{assignment}.ipynb"
+    notebooks = sorted(folder.glob("*.ipynb"))
+    if not expected.exists() and len(notebooks) == 1:
+        converter.log.warning("%s: %s was handed in as %s", student, expected.name, notebooks[0].name)
+        expected.write_bytes(notebooks[0].read_bytes())  # beside the original, which stays
+    if expected.exists():
+        converter.assignments[str(folder)] = [str(expected)]
+    graded = Path(converter._format_dest(assignment, student))
+    graded = graded if graded.is_absolute() else root / graded
+    if graded.exists() and expected.exists():
+        journal = report.read_json(root / journal_path(assignment, student))
+        if journal.get("state") != "done" or journal.get("sha256") != _digest(expected):
+            converter.log.warning("%s: an earlier run was not finished, or the file has changed; graded again", student)
+            utils.rmtree(str(graded))
+
+
+def _release_notebook(coursedir, assignment, notebook):
+    path = Path(coursedir.format_path(coursedir.release_directory, ".", assignment)) / f"{notebook}.ipynb"
+    if not path.exists():
+        raise GraderFault(f"{path} is missing: run `nbgrader generate_assignment {assignment}` first")
+    return nbformat.read(path, as_version=4)
+
+
+def _assignment_seed(assignment: str) -> int:
+    """Drawn once per assignment and kept, so that a regrade gives the same grade."""
+    path = Path(REPORTS) / assignment / "seed"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return int(path.read_text())
+    with os.fdopen(handle, "w") as file:
+        file.write(str(seed := secrets.randbits(48)))
+    return seed
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

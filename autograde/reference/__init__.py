@@ -1,0 +1,1 @@
+"""The reference: one short module per lesson, the right answer that hidden tests compare with."""

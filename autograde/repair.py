@@ -1,0 +1,184 @@
+"""Makes a clean notebook of whatever was handed in: the released notebook with the student's own code put into it.
+
+Nothing of the submission's metadata survives: no tags, no points, no schema versions. Cells are matched by nbgrader's
+id and, where that is gone, by the function they define. What had to be mended is noted, in words for the student.
+"""
+
+import ast
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bleach
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+MAX_BYTES = 50 * 2**20
+_MARKDOWN_TAGS = {
+    *bleach.sanitizer.ALLOWED_TAGS,
+    "p",
+    "br",
+    "img",
+    "details",
+    "summary",
+    "table",
+    "tr",
+    "td",
+    "th",
+    "sub",
+}
+
+
+@dataclass
+class Repaired:
+    """A notebook that can be graded. `notes` are sentences for the student; `unreadable` if nothing could be used."""
+
+    notebook: nbformat.NotebookNode
+    notes: list[str] = field(default_factory=list)
+    unreadable: bool = False
+
+
+@dataclass
+class _Cell:
+    kind: str
+    source: str
+    grade_id: str | None
+
+
+def read_submission(path: Path, release: nbformat.NotebookNode) -> Repaired:
+    """Read and repair a submitted notebook; one that cannot be read becomes the released one, with a note."""
+    try:
+        cells = _read_cells(Path(path))
+    except Exception as error:  # whatever a file can do to a parser
+        repaired = repair([], release)
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        repaired.notes = [f"The file could not be read as a notebook ({reason}), so there was nothing to grade."]
+        repaired.unreadable = True
+        _announce(repaired)
+        return repaired
+    repaired = repair(cells, release)
+    _announce(repaired)
+    return repaired
+
+
+def _read_cells(path: Path) -> list[_Cell]:
+    if path.is_symlink() or not path.is_file():
+        raise ValueError("it is a link or no ordinary file")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
+    text = path.read_text(encoding="utf-8-sig")
+    if not text.strip():
+        raise ValueError("it is empty")
+    raw = json.loads(text)
+    if not isinstance(raw, dict):
+        raise ValueError("it is JSON, but no notebook")
+    if raw.get("nbformat", 4) != 4:  # an older Jupyter's format; nbformat knows how to convert it
+        raw = nbformat.reads(text, as_version=4)
+    return [cell for item in raw["cells"] if (cell := _read_cell(item)) is not None]
+
+
+def _read_cell(item) -> _Cell | None:
+    if not isinstance(item, dict) or item.get("cell_type") not in ("code", "markdown", "raw"):
+        return None
+    source = item.get("source", "")
+    if isinstance(source, list):
+        source = "".join(part for part in source if isinstance(part, str))
+    if not isinstance(source, str):
+        return None
+    metadata = item.get("metadata")
+    nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    grade_id = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
+    source = source.encode("utf-8", "replace").decode().replace("\r\n", "\n")
+    return _Cell(item["cell_type"], source, grade_id if isinstance(grade_id, str) else None)
+
+
+def repair(cells: list[_Cell], release: nbformat.NotebookNode) -> Repaired:
+    """The released cells in their order, with the student's answers, and their other cells where they put them."""
+    notes: list[str] = []
+    ours = {cell.metadata.nbgrader.grade_id: cell for cell in release.cells if "nbgrader" in cell.metadata}
+    answers = {name: cell for name, cell in ours.items() if cell.metadata.nbgrader.solution}
+    chosen: dict[str, int] = {}  # grade id of an answer -> index of the student's cell
+    for name, stub in answers.items():
+        chosen_index = _find_answer(name, stub, cells, notes)
+        if chosen_index is not None:
+            chosen[name] = chosen_index
+    by_index = {index: name for name, index in chosen.items()}
+
+    locked_sources = {cell.source.strip() for cell in ours.values() if cell.metadata.nbgrader.locked}
+    extras: dict[str | None, list[_Cell]] = {}
+    anchor, seen = None, set()
+    for index, cell in enumerate(cells):
+        known = by_index.get(index) or (cell.grade_id if cell.grade_id in ours else None)
+        if index in by_index or (known and known not in answers):
+            if known in seen:
+                notes.append(f"The cell `{known}` was there more than once; the copy was left out.")
+            seen.add(known)
+            anchor = known
+        elif known and cell.source == answers[known].source:
+            notes.append(f"A copy of the empty cell `{known}` was left out.")
+        elif cell.source.strip() and cell.source.strip() not in locked_sources:
+            if known:
+                notes.append(f"The cell `{known}` was there more than once; both were run, in their order.")
+            extras.setdefault(anchor, []).append(cell)
+    for name, cell in ours.items():
+        if cells and name not in seen and (cell.metadata.nbgrader.grade or name in answers):
+            notes.append(f"The cell `{name}` was missing; it was put back.")
+
+    result, number = [_extra(cell, index) for index, cell in enumerate(extras.get(None, []))], len(extras.get(None, []))
+    for cell in release.cells:
+        cell = nbformat.from_dict(json.loads(json.dumps(cell)))
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if name in chosen:
+            cell.source = cells[chosen[name]].source
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        result.append(cell)
+        for extra in extras.get(name, []) if name else []:
+            result.append(_extra(extra, number))
+            number += 1
+    notebook = new_notebook(cells=result, metadata=json.loads(json.dumps(release.metadata)))
+    notebook.nbformat_minor = release.nbformat_minor
+    return Repaired(notebook, list(dict.fromkeys(notes)))
+
+
+def _find_answer(name, stub, cells, notes) -> int | None:
+    """The index of the cell that holds the answer: by its id, the first that was changed; else by what it defines."""
+    named = [index for index, cell in enumerate(cells) if cell.grade_id == name]
+    changed = [index for index in named if cells[index].source.strip() != stub.source.strip()]
+    if changed or named:
+        index = (changed or named)[0]
+        if cells[index].kind != "code":
+            notes.append(f"The cell `{name}` was not a code cell any more; it was run as code.")
+        return index
+    for index, cell in enumerate(cells):
+        if cell.grade_id is None or cell.grade_id != name:
+            if cell.kind == "code" and _defines(name, cell.source):
+                notes.append(f"The cell that defines `{name}` had lost its mark; it was found by its name.")
+                return index
+    return None
+
+
+def _defines(name, source) -> bool:
+    lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
+    try:
+        body = ast.parse("\n".join(lines)).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(s, (ast.FunctionDef, ast.ClassDef)) and s.name == name for s in body)
+
+
+def _extra(cell: _Cell, number: int):
+    """A cell of the student's own. Their text may hold HTML, and it is opened in the instructor's browser."""
+    if cell.kind == "code":
+        return new_code_cell(cell.source, id=f"own-{number}")
+    text = bleach.clean(cell.source, tags=_MARKDOWN_TAGS, attributes={"img": ["alt", "title"]}, strip=False)
+    return new_markdown_cell(text.replace("javascript:", "javascript "), id=f"own-{number}")
+
+
+def _announce(repaired: Repaired):
+    """Say on top of the notebook what was mended."""
+    repaired.notebook.metadata["seglab"] = {"notes": repaired.notes, "unreadable": repaired.unreadable}
+    if repaired.notes:
+        lines = "\n".join(f"- {note}" for note in repaired.notes)
+        text = f"**Before grading, this notebook was mended:**\n\n{lines}"
+        repaired.notebook.cells.insert(0, new_markdown_cell(text, id="notes-of-the-grader"))

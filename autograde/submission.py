@@ -1,0 +1,327 @@
+"""One submission in its sandbox: cells are run, functions are called, and whatever happens there stays there.
+
+The kernel may die, hang or flood. Each of these costs the cell or the call in which it happened: the kernel is started
+again, the earlier cells are run again without that one, and the rest goes on.
+"""
+
+import queue
+import secrets
+import socket
+import time
+from dataclasses import dataclass, field
+
+import zmq
+from jupyter_client.blocking import BlockingKernelClient
+from nbformat.v4 import new_output, output_from_msg
+
+from autograde.sandbox import Limits, SandboxKernelManager, Watchdog
+from seglab.kernel import ANSWER, ASK, REPLY, REQUEST, receive, send
+from seglab.student import Student, StudentError
+
+MAX_MESSAGE = 4 * 2**20
+SAFE_OUTPUTS = ("text/plain", "image/png")  # what a submission may show in the pages that others open
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds."""
+
+    start: float = 60
+    cell: float = 60
+    call: float = 10
+    exercise: float = 60  # all the calls for one exercise together
+    grace: float = 2  # between asking a kernel to stop and killing it
+
+
+class KernelGone(Exception):
+    """The kernel died, hung or broke its limits; the message says which, for the report."""
+
+
+@dataclass
+class Submission:
+    """A sandboxed kernel, the cells it has run, and a `Student` whose functions live in it.
+
+    Use as a context manager. `run_cell` returns outputs; `student()` makes a fresh proxy with its own list of calls.
+    `notes` collects what went wrong, in order, for the instructor.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        self._history: list[str] = []
+        self._manager = self._client = self._agent = None
+        self._output_bytes = self._kept_bytes = 0
+        self._deadline = float("inf")
+        self._interrupted = False
+
+    def __enter__(self):
+        self._start()
+        return self
+
+    def __exit__(self, *exception):
+        self._stop()
+
+    @property
+    def isolation(self) -> str:
+        return self._manager.isolation
+
+    def run_cell(self, source: str) -> list:
+        """Run one cell and return its outputs; an error, a death or a time-out is an output too."""
+        try:
+            outputs = self._execute(source, self.timeouts.cell)
+        except KernelGone as gone:
+            self.notes.append(f"a cell was given up: {gone}")
+            self._restart()
+            return [_error_output("CellGivenUp", str(gone))]
+        if not self._interrupted:  # one that ran into the limit would do so again
+            self._history.append(source)
+        self._kept_bytes += self._output_bytes
+        if self._kept_bytes > self.limits.output:
+            self.notes.append("the notebook's outputs were too long to keep them all")
+            return []
+        return outputs
+
+    def student(self) -> Student:
+        return Student(self._exchange)
+
+    def begin_exercise(self) -> None:
+        """From here on, the calls together may take `timeouts.exercise` seconds."""
+        self._deadline = time.monotonic() + self.timeouts.exercise
+
+    # The life of the kernel
+
+    def _start(self):
+        self._manager = SandboxKernelManager(self.limits)
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(self._manager.socket_path)
+            listener.listen(1)
+            self._manager.start_kernel()
+            self._watchdog = Watchdog(self._manager)
+            self._watchdog.start()
+            self._agent = self._accept(listener)
+            context = zmq.Context()
+            context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+            context.setsockopt(zmq.RCVHWM, 64)
+            context.setsockopt(zmq.LINGER, 0)
+            self._client = BlockingKernelClient(context=context)
+            self._client.load_connection_info(self._manager.get_connection_info())
+            self._client.start_channels(stdin=False, hb=False)
+            self._client.wait_for_ready(timeout=self.timeouts.start)
+        except Exception:
+            self._stop()
+            raise
+        finally:
+            listener.close()
+
+    def _accept(self, listener):
+        listener.settimeout(0.2)
+        deadline = time.monotonic() + self.timeouts.start
+        while time.monotonic() < deadline:
+            try:
+                return listener.accept()[0]
+            except TimeoutError:
+                if not self._manager.is_alive():
+                    break
+        raise RuntimeError("the sandboxed kernel did not start; this is the grader's fault, not the submission's")
+
+    def _stop(self):
+        if self._manager is None:
+            return
+        if getattr(self, "_watchdog", None):
+            self._watchdog.stop()
+        if self._agent is not None:
+            self._agent.close()
+        if self._client is not None:
+            self._client.stop_channels()
+            self._client.context.destroy(linger=0)
+        self._manager.destroy()
+        self._manager = self._client = self._agent = None
+
+    def _restart(self):
+        self._stop()
+        self._start()
+        history, self._history = self._history, []
+        for source in history:
+            try:
+                self._execute(source, self.timeouts.cell)
+                self._history.append(source)
+            except KernelGone as gone:
+                self.notes.append(f"a cell that had run before was given up when it ran again: {gone}")
+                self._stop()
+                self._start()
+
+    def _why_gone(self) -> str:
+        if self._watchdog.fired:
+            return f"it used more than {self.limits.memory // 2**20} MiB of memory"
+        return "the process ended"
+
+    # Cells
+
+    def _execute(self, source, timeout) -> list:
+        number = self._client.execute(source, allow_stdin=False, store_history=True)
+        outputs, finished, quiet, reply = [], None, time.monotonic() + timeout, None
+        self._output_bytes = 0
+        poller = zmq.Poller()
+        poller.register(self._client.iopub_channel.socket, zmq.POLLIN)
+        poller.register(self._client.shell_channel.socket, zmq.POLLIN)
+        interrupted = idle = False
+        while True:
+            poller.poll(100)
+            idle = self._drain(number, outputs) or idle
+            now = time.monotonic()
+            if reply is None and (reply := self._replied(number)) is not None:
+                finished = now
+            if finished and idle:
+                self._interrupted = interrupted
+                return outputs + _unreported_error(outputs, reply)
+            if finished and now > finished + self.timeouts.grace:
+                raise KernelGone("its output could not be read to the end")
+            if finished:
+                continue
+            if self._output_bytes > self.limits.output:
+                raise KernelGone(f"it wrote more than {self.limits.output // 2**20} MiB of output")
+            if not self._manager.is_alive():
+                raise KernelGone(self._why_gone())
+            if now > quiet and interrupted:
+                raise KernelGone(f"it did not stop within {timeout:g} seconds")
+            if now > quiet:
+                self.notes.append(f"a cell was interrupted after {timeout:g} seconds")
+                self._interrupt()
+                interrupted, quiet = True, now + self.timeouts.grace
+
+    def _interrupt(self):
+        message = self._client.session.msg("interrupt_request", {})
+        self._client.control_channel.send(message)
+
+    def _replied(self, number):
+        while True:
+            try:
+                message = self._client.get_shell_msg(timeout=0)
+            except queue.Empty:
+                return None
+            except Exception:  # a message that is none
+                continue
+            if message.get("parent_header", {}).get("msg_id") == number:
+                return message.get("content", {})
+
+    def _drain(self, number, outputs) -> bool:
+        """Take what has arrived on the output channel; whether the cell said that it is done."""
+        idle = False
+        for _ in range(200):
+            try:
+                message = self._client.get_iopub_msg(timeout=0)
+            except queue.Empty:
+                return idle
+            except Exception:
+                continue
+            try:
+                if message["parent_header"].get("msg_id") != number:
+                    continue
+                kind, content = message["msg_type"], message["content"]
+                if kind == "status":
+                    idle = idle or content["execution_state"] == "idle"
+                elif kind in ("stream", "display_data", "execute_result", "error"):
+                    self._output_bytes += len(repr(content))
+                    if self._output_bytes <= self.limits.output:
+                        _append(outputs, output_from_msg(message))
+            except Exception:  # content made to be odd: it is not shown
+                continue
+        return idle
+
+    # Calls
+
+    def _exchange(self, frame: bytes, ask) -> bytes:
+        """One request to the agent, one reply; a callback of the student's function is answered by `ask` meanwhile."""
+        number = secrets.randbits(64)
+        start = time.monotonic()
+        allowed = min(self.timeouts.call, self._deadline - start)
+        if allowed <= 0:
+            raise StudentError(["TimeoutError"], f"more than {self.timeouts.exercise:g} seconds for the whole exercise")
+        self._drain(None, [])
+        try:
+            return self._talk(frame, ask, number, start + allowed)
+        except TimeoutError:
+            error = StudentError(["TimeoutError"], f"no answer within {allowed:.0f} seconds")
+            if not self._recovers(number):
+                self.notes.append("a call did not return and could not be interrupted; the kernel was started again")
+                self._restart()
+        except OSError:  # the socket is closed: the process is gone, or the memory limit took it
+            why = self._why_gone()
+            error = StudentError(["KernelDied"], f"the call ended the whole process: {why}")
+            self.notes.append(f"a call ended the kernel ({why}); it was started again")
+            self._restart()
+        raise error
+
+    def _talk(self, frame, ask, number, deadline) -> bytes:
+        self._client.shell_channel.send(
+            self._client.session.msg(
+                "comm_open", {"comm_id": secrets.token_hex(8), "target_name": "seglab", "data": {}}
+            )
+        )
+        self._agent.settimeout(max(0.1, deadline - time.monotonic()))
+        send(self._agent, REQUEST, number, frame)
+        while True:
+            kind, theirs, content = receive(self._agent, lambda size: self._exactly(size, deadline))
+            if theirs != number or kind not in (REPLY, ASK):
+                raise ConnectionError("a message out of turn")
+            if kind == REPLY:
+                return content
+            self._agent.settimeout(max(0.1, deadline - time.monotonic()))
+            send(self._agent, ANSWER, number, ask(content))
+
+    def _exactly(self, size, deadline) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._agent.settimeout(left)
+            part = self._agent.recv(min(size - len(data), 2**20))
+            if not part:
+                raise ConnectionError("the kernel is gone")
+            data += part
+        return bytes(data)
+
+    def _recovers(self, number) -> bool:
+        """Interrupt the call; whether the agent then says something sensible within the grace."""
+        self._interrupt()
+        deadline = time.monotonic() + self.timeouts.grace
+        try:
+            kind, theirs, _ = receive(self._agent, lambda size: self._exactly(size, deadline))
+            return kind == REPLY and theirs == number
+        except OSError:
+            return False
+
+
+def _append(outputs, output):
+    """Add one output, streams joined, without anything that could run in the browser of whoever opens the page."""
+    if output.output_type in ("display_data", "execute_result"):
+        output.data = {key: value for key, value in output.data.items() if key in SAFE_OUTPUTS}
+        output.metadata = {}
+        if not output.data:
+            return
+    last = outputs[-1] if outputs else None
+    if (
+        output.output_type == "stream"
+        and last is not None
+        and last.output_type == "stream"
+        and last.name == output.name
+    ):
+        last.text += output.text
+    else:
+        outputs.append(output)
+
+
+def _unreported_error(outputs, reply) -> list:
+    """The error that the reply tells of, where the message that should have shown it was lost in a flood."""
+    shown = any(output.output_type == "error" for output in outputs)
+    if shown or not isinstance(reply, dict) or reply.get("status") != "error":
+        return []
+    return [_error_output(str(reply.get("ename"))[:100], str(reply.get("evalue"))[:1000])]
+
+
+def _error_output(name, message):
+    return new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])

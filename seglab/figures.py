@@ -1,0 +1,189 @@
+"""Figures for the lessons: colours that colour-blind readers can tell apart, overlays, grids, and alternative text.
+
+Backgrounds are opaque white, so that figures read well in light and dark themes.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from torch import Tensor
+
+IGNORE_INDEX = 255
+
+# Okabe and Ito (2008), with a dark grey for class 0 and without black; class 8 and up begin again at 1.
+PALETTE = np.array(
+    [
+        (70, 70, 70),
+        (230, 159, 0),
+        (86, 180, 233),
+        (0, 158, 115),
+        (204, 121, 167),
+        (240, 228, 66),
+        (0, 114, 178),
+        (213, 94, 0),
+    ],
+    dtype=np.uint8,
+)
+CONTACT_SHEET_SEED = 5
+IGNORE_COLOUR = np.array((255, 255, 255), dtype=np.uint8)
+
+
+def class_colours(classes: Tensor) -> Tensor:
+    """The colour of each class number, float32 in [0, 1], with one more dimension of size 3; 255 is white."""
+    numbers = np.asarray(classes)
+    if not np.issubdtype(numbers.dtype, np.integer) or (numbers.size and numbers.min() < 0):
+        raise ValueError(f"class numbers have dtype {numbers.dtype} and may not be negative; expected integers >= 0")
+    wrapped = np.where(numbers < len(PALETTE), numbers, (numbers - 1) % (len(PALETTE) - 1) + 1)
+    colours = np.where((numbers == IGNORE_INDEX)[..., None], IGNORE_COLOUR, PALETTE[wrapped])
+    return torch.from_numpy(colours).float() / 255
+
+
+def overlay(image: Tensor, mask: Tensor, alpha: float = 0.55) -> Tensor:
+    """A picture with its mask on top, (3, H, W) float32 in [0, 1]. Class 0 stays as it is.
+
+    Args:
+        image: (3, H, W) or (1, H, W) float in [0, 1].
+        mask: (H, W) integer classes.
+        alpha: opacity of the mask.
+
+    Raises:
+        ValueError: image and mask differ in height or width.
+    """
+    if image.shape[-2:] != mask.shape:
+        raise ValueError(f"image is {tuple(image.shape)}, mask {tuple(mask.shape)}; height and width must agree")
+    image = image.expand(3, -1, -1)  # (3, H, W)
+    colours = class_colours(mask).permute(2, 0, 1)  # (3, H, W)
+    return torch.where(mask > 0, (1 - alpha) * image + alpha * colours, image)
+
+
+def show_images(
+    pictures: Sequence[Tensor],
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int | None = None,
+    class_names: Sequence[str] | None = None,
+    width: float = 9.0,
+) -> Figure:
+    """A grid of pictures, masks and maps, as a figure; hand it to `show`.
+
+    Args:
+        pictures: each is an image (3, H, W) or (1, H, W) float in [0, 1], or a class mask (H, W) of integers, or a
+            float map (H, W), which is drawn from its smallest value (dark) to its largest (bright).
+        titles: one per picture.
+        columns: pictures per row; all in one row by default.
+        class_names: adds a legend with these names for the classes 0, 1, 2, ...
+        width: of the figure, in inches.
+
+    Raises:
+        ValueError: no pictures, another number of titles, or a picture of another shape.
+    """
+    if len(pictures) == 0:
+        raise ValueError("there are no pictures to show")
+    if titles is not None and len(titles) != len(pictures):
+        raise ValueError(f"{len(titles)} titles for {len(pictures)} pictures")
+    columns = min(columns or len(pictures), len(pictures))
+    rows = -(-len(pictures) // columns)
+    side = width / columns
+    tall = max(picture.shape[-2] / picture.shape[-1] for picture in pictures)
+    title_lines = max((title.count("\n") + 1 for title in titles), default=1) if titles else 0
+    cell_height = side * tall + 0.24 * title_lines
+    figure = Figure(figsize=(width, rows * cell_height + (0.4 if class_names else 0)), layout="constrained")
+    figure.set_facecolor("white")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for index, axis in enumerate(axes.flat):
+        axis.set_axis_off()
+        if index < len(pictures):
+            _draw(axis, pictures[index])
+            if titles is not None:
+                axis.set_title(titles[index], fontsize=10)
+    if class_names:
+        add_legend(figure, class_names)
+    return figure
+
+
+def add_legend(figure: Figure, class_names: Sequence[str]) -> None:
+    """A legend below the figure with the colour of each class."""
+    colours = class_colours(torch.arange(len(class_names))).numpy()
+    patches = [
+        Patch(facecolor=colour, edgecolor="black", label=name)
+        for colour, name in zip(colours, class_names, strict=True)
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=10)
+
+
+def _draw(axis, picture: Tensor) -> None:
+    """Draw an image, a class mask or a float map on an axis."""
+    picture = picture.detach().cpu()
+    if picture.ndim == 3 and picture.shape[0] in (1, 3):
+        axis.imshow(picture.expand(3, -1, -1).permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
+    elif picture.ndim == 2 and picture.is_floating_point():
+        axis.imshow(picture.numpy(), cmap="viridis", interpolation="nearest")
+    elif picture.ndim == 2:
+        axis.imshow(class_colours(picture).numpy(), interpolation="nearest")
+    else:
+        raise ValueError(f"a picture has shape {tuple(picture.shape)}, expected (3, H, W), (1, H, W) or (H, W)")
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Show a figure in the notebook with a text that says what it shows, for those who cannot see it.
+
+    Outside a notebook the text is printed.
+
+    Raises:
+        ValueError: the text is empty.
+    """
+    if not alt.strip():
+        raise ValueError("alt is empty; say in a sentence what the figure shows")
+    alt = " ".join(alt.split())
+    if not _in_notebook():
+        print(f"[figure] {alt}")
+        return
+    from IPython.display import display
+
+    markup = (
+        f'<img src="data:image/png;base64,{base64.b64encode(to_png(figure)).decode()}" alt="{html.escape(alt)}" '
+        'style="max-width: 100%; background: white">'
+    )
+    display({"text/html": markup, "text/plain": f"[figure] {alt}"}, raw=True)
+
+
+def to_png(figure: Figure, dpi: int = 100) -> bytes:
+    """The figure as a PNG file with an opaque white background."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this code."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return hasattr(get_ipython(), "kernel")
+
+
+def contact_sheet(columns: int = 6, size: int = 128) -> Figure:
+    """Scenes of all three splits above their masks; python -m seglab.figures docs/contact_sheet.png"""
+    from seglab.scenes import CLASSES, SPLITS, load_scenes
+
+    loaded = [load_scenes(split, size=size, count=4, seed=CONTACT_SHEET_SEED) for split in SPLITS]
+    images = torch.cat([scenes.images for scenes in loaded])
+    masks = torch.cat([scenes.masks for scenes in loaded])
+    pictures = []
+    for row, answers in zip(images.split(columns), masks.split(columns), strict=True):
+        pictures += [*row, *answers]
+    return show_images(pictures, columns=columns, class_names=CLASSES)
+
+
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    Path(sys.argv[1]).write_bytes(to_png(contact_sheet(), dpi=120))

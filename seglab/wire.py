@@ -1,0 +1,251 @@
+"""Values between two processes that do not trust each other.
+
+A frame is a JSON header followed by raw buffers: structure and small values in the header, the bytes of tensors and
+arrays behind it. Nothing is ever pickled, so reading a frame can build plain values and nothing else.
+
+    frame = 4 bytes: length of the header | header | buffer 0 | buffer 1 | ...
+
+Types are matched exactly (`type(x) is list`): a subclass with an `__eq__` of its own never arrives as the real thing.
+"""
+
+import json
+import math
+import struct
+
+import numpy as np
+import torch
+from torch import nn
+
+MAX_BYTES = 64 * 2**20  # one frame; a larger value is refused on both sides
+MAX_DEPTH = 32
+MAX_NODES = 200_000
+
+_TORCH_DTYPES = {
+    str(d).removeprefix("torch."): d
+    for d in (
+        torch.bool,
+        torch.uint8,
+        torch.int8,
+        torch.int16,
+        torch.int32,
+        torch.int64,
+        torch.float16,
+        torch.bfloat16,
+        torch.float32,
+        torch.float64,
+    )
+}
+_NUMPY_DTYPES = {
+    name: np.dtype(name).newbyteorder("<")
+    for name in "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split()
+}
+
+# The modules that a grader may send: what has to be repeated to build each one again, besides its weights.
+_MODULES = {
+    nn.Conv2d: "in_channels out_channels kernel_size stride padding dilation groups".split(),
+    nn.ConvTranspose2d: "in_channels out_channels kernel_size stride padding output_padding groups dilation".split(),
+    nn.Linear: ["in_features", "out_features"],
+    nn.BatchNorm1d: "num_features eps momentum affine track_running_stats".split(),
+    nn.BatchNorm2d: "num_features eps momentum affine track_running_stats".split(),
+    nn.MaxPool2d: "kernel_size stride padding dilation return_indices ceil_mode".split(),
+    nn.AvgPool2d: "kernel_size stride padding ceil_mode count_include_pad divisor_override".split(),
+    nn.AdaptiveAvgPool2d: ["output_size"],
+    nn.Flatten: ["start_dim", "end_dim"],
+    nn.Dropout: ["p"],
+    nn.Dropout2d: ["p"],
+    nn.ReLU: [],
+    nn.Tanh: [],
+    nn.Sigmoid: [],
+    nn.Identity: [],
+    nn.Sequential: [],
+}
+_MODULES_BY_NAME = {cls.__name__: cls for cls in _MODULES}
+
+
+class Unsendable(TypeError):
+    """The value is not one that may cross; the message says what it is, for people."""
+
+
+class Malformed(Exception):
+    """The bytes are not a frame that this module wrote."""
+
+
+class Reference:
+    """Something that stays on its own side and is only pointed at: a kept object, or a callback."""
+
+    def __init__(self, kind: str, number: int, type_name: str = ""):
+        self.kind, self.number, self.type_name = kind, number, type_name
+
+
+def pack(value, refer=None) -> bytes:
+    """Write a value as one frame.
+
+    `refer(value)` is asked about everything that is not plain; it returns a `Reference`, or None to refuse.
+    Raises `Unsendable` for a value that cannot cross, and for one of more than `MAX_BYTES`.
+    """
+    writer = _Writer(refer)
+    header = json.dumps(writer.node(value, 0), separators=(",", ":")).encode()
+    frame = b"".join([struct.pack("<I", len(header)), header, *writer.buffers])
+    if len(frame) > MAX_BYTES:
+        raise Unsendable(f"a value of {len(frame):,} bytes; at most {MAX_BYTES:,} can be sent")
+    return frame
+
+
+def unpack(frame: bytes, resolve=None):
+    """Read one frame.
+
+    `resolve(reference)` turns a `Reference` into what it stands for; without it, a reference is malformed.
+    Raises `Malformed` for anything that `pack` does not write.
+    """
+    if len(frame) > MAX_BYTES or len(frame) < 4:
+        raise Malformed(f"a frame of {len(frame):,} bytes")
+    (size,) = struct.unpack_from("<I", frame)
+    try:
+        header = json.loads(bytes(frame[4 : 4 + size]))
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"the header is not JSON: {error}") from None
+    try:
+        return _Reader(memoryview(frame)[4 + size :], resolve).value(header, 0)
+    except Malformed:
+        raise
+    except Exception as error:  # a header of the right shape and wrong content, whatever it is
+        raise Malformed(f"{type(error).__name__}: {error}") from None
+
+
+class _Writer:
+    def __init__(self, refer):
+        self.refer = refer
+        self.buffers: list[bytes] = []
+        self.bytes = self.nodes = self.offset = 0
+
+    def node(self, value, depth):
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            raise Unsendable(f"a value nested deeper than {MAX_DEPTH} or of more than {MAX_NODES:,} parts")
+        kind = type(value)
+        if value is None or kind in (bool, str, float):
+            return value
+        if kind is int:
+            if value.bit_length() > 64:
+                raise Unsendable(f"an integer of {value.bit_length()} bits")
+            return value
+        if kind is list:
+            return [self.node(item, depth + 1) for item in value]
+        if kind in (tuple, torch.Size):
+            return {"is": "tuple", "items": [self.node(item, depth + 1) for item in value]}
+        if kind is dict or (isinstance(value, dict) and kind.__module__ == "collections"):
+            pairs = [[self.node(k, depth + 1), self.node(v, depth + 1)] for k, v in value.items()]
+            return {"is": "dict", "items": pairs}
+        if kind in (torch.Tensor, nn.Parameter):
+            return self.tensor(value)
+        if kind is np.ndarray or isinstance(value, np.generic):
+            return self.array(value)
+        if isinstance(value, Reference):
+            return {"is": value.kind, "number": value.number, "type": value.type_name}
+        reference = self.refer(value) if self.refer else None
+        if reference is not None:
+            return self.node(reference, depth)
+        if kind in _MODULES:
+            return self.module(value, depth)
+        raise Unsendable(f"a value of type {kind.__module__}.{kind.__qualname__}")
+
+    def tensor(self, value):
+        dtype = str(value.dtype).removeprefix("torch.")
+        if dtype not in _TORCH_DTYPES or value.layout is not torch.strided or value.device.type != "cpu":
+            raise Unsendable(f"a tensor of dtype {dtype}, layout {value.layout}, on {value.device}")
+        self.room(value.numel() * value.element_size(), tuple(value.shape))
+        # A fresh tensor: of one element with an odd stride, `contiguous` would keep the stride and `view` refuse it.
+        flat = torch.empty(value.numel(), dtype=value.dtype).copy_(value.detach().reshape(-1))
+        raw = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+        return {"is": "tensor", **self.buffer(dtype, value.shape, raw), "grad": value.requires_grad}
+
+    def array(self, value):
+        if value.dtype.name not in _NUMPY_DTYPES:
+            raise Unsendable(f"a numpy value of dtype {value.dtype}")
+        self.room(value.nbytes, value.shape)
+        raw = np.ascontiguousarray(value, _NUMPY_DTYPES[value.dtype.name]).tobytes()
+        return {
+            "is": "array" if type(value) is np.ndarray else "scalar",
+            **self.buffer(value.dtype.name, value.shape, raw),
+        }
+
+    def module(self, value, depth):
+        kind = type(value)
+        node = {"is": "module", "class": kind.__name__, "training": value.training}
+        arguments = {name: getattr(value, name) for name in _MODULES[kind]}
+        if hasattr(value, "bias") and not kind.__name__.startswith("BatchNorm"):
+            arguments["bias"] = value.bias is not None
+        node["arguments"] = self.node(arguments, depth + 1)
+        if kind is nn.Sequential:
+            node["children"] = [[name, self.node(child, depth + 1)] for name, child in value.named_children()]
+        else:
+            node["state"] = self.node(dict(value.state_dict()), depth + 1)
+        return node
+
+    def buffer(self, dtype, shape, raw):
+        self.buffers.append(raw)
+        self.offset += len(raw)
+        return {"dtype": dtype, "shape": [int(n) for n in shape], "at": self.offset - len(raw)}
+
+    def room(self, extra, shape):
+        self.bytes += extra
+        if self.bytes > MAX_BYTES:
+            raise Unsendable(f"values of {self.bytes:,} bytes and more (shape {tuple(shape)}); at most {MAX_BYTES:,}")
+
+
+class _Reader:
+    def __init__(self, buffers, resolve):
+        self.buffers, self.resolve = buffers, resolve
+        self.nodes = 0
+
+    def value(self, node, depth):
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            raise Malformed("nested too deeply, or too many parts")
+        if node is None or type(node) in (bool, str, int, float):
+            return node
+        if type(node) is list:
+            return [self.value(item, depth + 1) for item in node]
+        kind = node["is"]
+        if kind == "tuple":
+            return tuple(self.value(item, depth + 1) for item in node["items"])
+        if kind == "dict":
+            return {self.value(k, depth + 1): self.value(v, depth + 1) for k, v in node["items"]}
+        if kind == "tensor":
+            dtype = _TORCH_DTYPES[node["dtype"]]
+            raw = self.raw(node, dtype.itemsize)
+            tensor = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
+            tensor = tensor.reshape(node["shape"])
+            return tensor.requires_grad_() if node["grad"] is True and dtype.is_floating_point else tensor
+        if kind in ("array", "scalar"):
+            dtype = _NUMPY_DTYPES[node["dtype"]]
+            array = np.frombuffer(self.raw(node, dtype.itemsize), dtype).reshape(node["shape"])
+            array = array.astype(dtype.newbyteorder("="), copy=False)
+            return array if kind == "array" else array[()]
+        if kind == "module":
+            return self.module(node, depth)
+        if kind in ("handle", "callback") and self.resolve is not None:
+            return self.resolve(Reference(kind, int(node["number"]), str(node["type"])[:100]))
+        raise Malformed(f"a node of kind {kind!r}")
+
+    def module(self, node, depth):
+        if self.resolve is None:
+            raise Malformed("a module where only plain values are read")
+        cls = _MODULES_BY_NAME[node["class"]]
+        if cls is nn.Sequential:
+            module = nn.Sequential()
+            for name, child in node["children"]:
+                module.add_module(name, self.value(child, depth + 1))
+        else:
+            module = cls(**self.value(node["arguments"], depth + 1))
+            module.load_state_dict(self.value(node["state"], depth + 1))
+        return module.train(node["training"])
+
+    def raw(self, node, itemsize):
+        shape, at = node["shape"], node["at"]
+        if type(shape) is not list or any(type(n) is not int or n < 0 for n in shape) or len(shape) > MAX_DEPTH:
+            raise Malformed(f"a shape of {shape!r:.80}")
+        size = math.prod(shape) * itemsize
+        if type(at) is not int or at < 0 or at + size > len(self.buffers):
+            raise Malformed(f"a buffer of {size:,} bytes that is not there")
+        return bytearray(self.buffers[at : at + size])

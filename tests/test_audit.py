@@ -1,0 +1,119 @@
+"""The audit is green, and it is red as soon as a grader is weaker than it was."""
+
+import ast
+import shutil
+
+import pytest
+
+from autograde.audit import _constants, _lecture, _misconceptions, _mutants, _reference, audit, table
+from autograde.lessons import ROOT, Lesson, all_lessons
+
+LESSONS = all_lessons()
+
+
+def hidden_tests():
+    for lesson in LESSONS:
+        tree = ast.parse(lesson.grader_file.read_text())
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                for method in node.body:
+                    if isinstance(method, ast.FunctionDef) and method.name.startswith("test_"):
+                        yield lesson.name, node.name, method.name
+
+
+def exercise_of(lesson, class_name):
+    return next(e.name for e in lesson.exercises if lesson.grader_class_name(e.name) == class_name)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of what the fast gates read, to weaken."""
+    root = tmp_path_factory.mktemp("weak")
+    for name in ("autograde", "seglab", "solutions", "lectures", "tests/alternatives", "tests/equivalent_mutants"):
+        shutil.copytree(
+            ROOT / name, root / name, ignore=shutil.ignore_patterns("*.ipynb", "*.npz", "__pycache__", "*.jpg")
+        )
+    return root
+
+
+def test_every_gate_of_every_lesson_is_green():
+    gates = audit()
+    print(table(gates))
+    failed = [f"{gate.exercise}, {gate.name}: {failure}" for gate in gates for failure in gate.failures]
+    assert not failed
+    exercises = sum(len(lesson.exercises) for lesson in LESSONS)
+    assert len(gates) == 11 * exercises, "eleven gates for each exercise"
+
+
+@pytest.mark.parametrize(("name", "class_name", "test"), hidden_tests())
+def test_deleting_the_body_of_a_hidden_test_makes_the_audit_fail(copy, name, class_name, test):
+    lesson = Lesson(name, copy)
+    original = lesson.grader_file.read_text()
+    tree = ast.parse(original)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and method.name == test:
+                    method.body = [method.body[0], ast.Pass()]  # the docstring stays
+    try:
+        lesson.grader_file.write_text(ast.unparse(tree))
+        gate = _constants(lesson, exercise_of(lesson, class_name))
+        assert any(test in failure for failure in gate.failures)
+    finally:
+        lesson.grader_file.write_text(original)
+
+
+def test_a_misconception_that_passes_its_test_is_reported(copy):
+    lesson = Lesson("02_sliding_window", copy)
+    original = lesson.misconception_file.read_text()
+    try:
+        lesson.misconception_file.write_text(
+            original.replace('breaks="test_leftover"', 'breaks="test_not_positive"', 1)
+        )
+        gate = _misconceptions(lesson, "window_starts")
+        assert any("passes test_not_positive" in failure for failure in gate.failures)
+    finally:
+        lesson.misconception_file.write_text(original)
+
+
+def test_a_broken_reference_is_reported(copy, monkeypatch):
+    lesson = Lesson("02_sliding_window", copy)
+    monkeypatch.setattr(lesson.reference, "window_starts", lambda *arguments: [])
+    assert _reference(lesson, "window_starts").failures
+
+
+def test_a_weak_grader_lets_mutants_live_and_is_reported(copy):
+    lesson = Lesson("02_sliding_window", copy)
+    original = lesson.grader_file.read_text()
+    weak = (
+        "class TestWindowStarts:\n    '''weak'''\n    def test_some(self, student):\n        '''some'''\n"
+        "        assert student.window_starts(10, 5, 5) == [0, 5]\n"
+    )
+    try:
+        lesson.grader_file.write_text(weak)
+        gate = _mutants(lesson, "window_starts")
+        assert any("only" in failure for failure in gate.failures) and gate.notes
+    finally:
+        lesson.grader_file.write_text(original)
+
+
+def test_a_lecture_that_gives_the_answer_is_reported(copy):
+    lesson = Lesson("02_sliding_window", copy)
+    original = lesson.lecture.read_text()
+    reference = ast.parse(lesson.reference_file.read_text())
+    function = next(n for n in reference.body if isinstance(n, ast.FunctionDef) and n.name == "window_starts")
+    try:
+        lesson.lecture.write_text(
+            original + "\n\n# %%\n" + ast.unparse(function).replace("window_starts", "where_they_begin")
+        )
+        assert any("where_they_begin" in failure for failure in _lecture(lesson, "window_starts").failures)
+    finally:
+        lesson.lecture.write_text(original)
+
+
+def test_the_table_shows_failures_and_counts_them():
+    from autograde.audit import Gate
+
+    text = table([Gate("f", "reference", "100 %"), Gate("f", "stub", "3", ["the released stub earns something"])])
+    assert "3 FAIL" in text and "FAIL  f, stub: the released stub earns something" in text
+    assert text.endswith("1 gates passed, 1 failed")
