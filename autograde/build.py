@@ -132,7 +132,7 @@ def run_nbgrader(course: Path, *arguments: str, check: bool = True) -> subproces
 
 
 def nbgrader_environment(course: Path) -> dict[str, str]:
-    """This process's environment, with this Python's programs first and the user's own Jupyter settings out of the way."""
+    """This process's environment, this Python's programs first, and the user's own Jupyter settings out of the way."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # nbgrader calls `alembic`
     settings = {"JUPYTER_CONFIG_DIR": str(course / ".jupyter"), "JUPYTER_PLATFORM_DIRS": "1"}
     return os.environ | settings | {"PYTHONPATH": str(ROOT), "PATH": path}

@@ -23,7 +23,10 @@ from autograde.report import read_json
 
 @dataclass(frozen=True)
 class Sample:
-    """One student of the demonstration. `expected(lesson)` maps exercises to the share they must earn, or None: any < 1."""
+    """One student of the demonstration.
+
+    `expected(lesson)` maps each exercise to the share that it must earn, or to None: anything below 1.
+    """
 
     name: str
     notebook: Callable[[Lesson, nbformat.NotebookNode, nbformat.NotebookNode], nbformat.NotebookNode | bytes]
@@ -52,9 +55,9 @@ def demo(folder: Path | None = None, only: str | None = None) -> Path:
 
 
 def sample_class(lesson: Lesson) -> list[Sample]:
-    """Right, differently right, half right, every misconception of the first exercise, blank, and the hostile ones."""
+    """Right, differently right, half right, blank, every misconception of one exercise, and the hostile ones."""
     names = [exercise.name for exercise in lesson.exercises]
-    first, second = names[0], names[1]
+    believed, last = misunderstood(lesson), alone(lesson)[-1]
 
     def all_at(share, **other) -> Callable:
         return lambda _: dict.fromkeys(names, share) | other
@@ -66,25 +69,39 @@ def sample_class(lesson: Lesson) -> list[Sample]:
         Sample("blank", lambda _, released, solution: released, all_at(0.0)),
     ]
     for candidate in lesson.misconceptions:
-        if candidate.exercise == first:
-            samples.append(Sample(f"believes_{candidate.name}", _believing(candidate), all_at(1.0, **{first: None})))
-    crash = f"import os\ndef {first}(*args):\n    os._exit(0)\n"
-    loop = f"def {second}(*args):\n    while True:\n        pass\n"
+        if candidate.exercise == believed:
+            samples.append(Sample(f"believes_{candidate.name}", _believing(candidate), all_at(1.0, **{believed: None})))
+    crash = f"import os\ndef {last}(*args):\n    os._exit(0)\n"
+    loop = f"def {last}(*args):\n    while True:\n        pass\n"
     samples += [
-        Sample("crashes", _replacing({first: crash}), all_at(1.0, **{first: 0.0})),
-        Sample("loops_forever", _replacing({second: loop}), all_at(1.0, **{second: 0.0})),
-        Sample("spies", _replacing({first: SPY.format(name=first)}), all_at(1.0, **{first: 0.0})),
+        Sample("crashes", _replacing({last: crash}), all_at(1.0, **{last: 0.0})),
+        Sample("loops_forever", _replacing({last: loop}), all_at(1.0, **{last: 0.0})),
+        Sample("spies", _replacing({last: SPY.format(name=last)}), all_at(1.0, **{last: 0.0})),
         Sample("tags_cells", _tagging, all_at(0.0)),
         Sample("is_no_notebook", lambda *_: b"not a notebook", all_at(0.0)),
     ]
     return samples
 
 
+def alone(lesson: Lesson) -> list[str]:
+    """The exercises that no other solution calls: what happens in one of them can cost only that one."""
+    sources = {cell.metadata["solution"]: cell.source for cell in lesson.cells if "solution" in cell.metadata}
+    return [name for name in sources if not any(name in text for other, text in sources.items() if other != name)]
+
+
+def misunderstood(lesson: Lesson) -> str:
+    """The exercise whose misconceptions are handed in: of those that stand alone, the one with the fewest."""
+    counts = {name: sum(c.exercise == name for c in lesson.misconceptions) for name in alone(lesson)}
+    return min(counts, key=counts.get)
+
+
 SPY = """
-import glob, os, socket, sqlite3
+import os, socket, sqlite3
 _found = []
-for _pattern in ("/**/gradebook.db", "/**/submitted", "/**/autograde", "/**/test_*sliding*", "../../**/gradebook.db"):
-    _found += glob.glob(_pattern, recursive=True)
+for _top in ("/home", "/root", "/tmp", "/work", "/srv", "/mnt", "/opt", ".."):
+    for _folder, _folders, _files in os.walk(_top):
+        _names = set(_folders + _files)
+        _found += [os.path.join(_folder, _n) for _n in _names & {{"gradebook.db", "submitted", "autograde", "graders"}}]
 try:
     socket.create_connection(("192.0.2.1", 80), timeout=1)
     _found.append("network")
@@ -149,7 +166,7 @@ def _copy(notebook):
 
 
 def answer_source(candidate: Candidate, lesson: Lesson) -> str:
-    """A candidate as a student would write it: its function under the exercise's name, helpers and imports before it."""
+    """A candidate as a student would write it: imports, helpers, and its function under the exercise's name."""
     module = inspect.getmodule(candidate.function) or inspect.getmodule(inspect.unwrap(candidate.function))
     prefix = "_reference_"
     lines = _unit(ast.parse(inspect.getsource(module)), candidate.name)
@@ -241,6 +258,8 @@ def class_table(course: Path, assignment: str) -> str:
     lines.append(f"isolation: {', '.join(levels) or 'nothing was run'}")
     named = [
         f"  {one['student']}: {e['exercise']}: {e['explanation']}"
-        for one in reports for e in one.get("exercises", []) if e.get("misconception")
-    ]  # fmt: skip
+        for one in reports
+        for e in one.get("exercises", [])
+        if e.get("misconception")
+    ]
     return "\n".join(lines + (["named misconceptions:", *named] if named else []))

@@ -32,7 +32,7 @@ _KNOWN_ERRORS = {
     "NotImplementedError": "is not written yet",
     "Missing": "is not defined when the cells are run from top to bottom",
     "TimeoutError": "did not come back in time",
-    "KernelDied": "ended the whole process",
+    "KernelDied": "ended the whole process, or was not tried again after it had hung or died",
     "Malformed": "returned something that could not be read",
     "Unsendable": "returned something that is no plain value, tensor or network",
 }
@@ -40,10 +40,23 @@ _KNOWN_ERRORS = {
 
 # Parts of pytest that a hidden grader has no use for. The audit grades thousands of times, and two of them collect all
 # the garbage of the process after every session, which takes longer than the tests.
-_PLUGINS_WITHOUT_USE = (
-    "unraisableexception threadexception cacheprovider doctest junitxml logging pastebin stepwise setuponly setupplan "
-    "legacypath faulthandler recwarn tmpdir subtests"
-).split()
+_PLUGINS_WITHOUT_USE = [
+    "unraisableexception",
+    "threadexception",
+    "cacheprovider",
+    "doctest",
+    "junitxml",
+    "logging",
+    "pastebin",
+    "stepwise",
+    "setuponly",
+    "setupplan",
+    "legacypath",
+    "faulthandler",
+    "recwarn",
+    "tmpdir",
+    "subtests",
+]
 
 
 class GraderFault(Exception):
@@ -135,7 +148,8 @@ def _run(lesson, exercise, make_student, seed) -> Verdict:
         raise GraderFault(f"{lesson.grader_file.name} has no test class for {exercise}")
     plugin = _Plugin(make_student, seed)
     arguments = [f"{lesson.grader_file}::{class_name}", "-c", str(lesson.grader_file.parent / "pytest.ini")]
-    arguments += ["--rootdir", str(lesson.grader_file.parent), "--disable-plugin-autoload"]
+    # pytest's own tracebacks parse whole files for every failure: most of the time, and nobody needs the prettier text.
+    arguments += ["--rootdir", str(lesson.grader_file.parent), "--disable-plugin-autoload", "--tb=native"]
     arguments += [f"-pno:{name}" for name in _PLUGINS_WITHOUT_USE]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):

@@ -93,6 +93,7 @@ def plain(name: str) -> str:
 
 
 def find_class(module: ModuleType, exercise: str) -> type | None:
+    """The test class of an exercise in a module of checks or graders, or None."""
     wanted = f"test{plain(exercise)}"
     return next((value for name, value in vars(module).items() if plain(name) == wanted), None)
 

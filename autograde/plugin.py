@@ -15,6 +15,7 @@ from nbconvert.exporters import NotebookExporter
 from nbformat.v4 import new_output
 from nbgrader import utils
 from nbgrader.preprocessors import Execute
+from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Float, Integer
 
 from autograde import report
@@ -49,6 +50,11 @@ def configure(c) -> None:
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
     c.Autograde.post_convert_hook = "autograde.plugin.close_journal"
+    c.GenerateFeedback.preprocessors = [
+        "autograde.plugin.HideLateOutputs",
+        "nbgrader.preprocessors.GetGrades",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]
 
 
 class GradingExporter(NotebookExporter):
@@ -77,9 +83,10 @@ class GradingExporter(NotebookExporter):
 class GradeOutside(Execute):
     """Runs the student's cells in the sandbox; graded cells are never sent there, their grade comes from outside."""
 
-    timeout = Integer(60, help="Seconds that one cell of the student's may take.").tag(config=True)
+    timeout = Integer(30, help="Seconds that one cell of the student's may take.").tag(config=True)
     call_timeout = Float(10, help="Seconds that one call of a student's function may take.").tag(config=True)
-    exercise_timeout = Float(60, help="Seconds that all the calls for one exercise may take.").tag(config=True)
+    exercise_timeout = Float(30, help="Seconds that all the calls for one exercise may take.").tag(config=True)
+    notebook_timeout = Float(300, help="Seconds that a whole submission may take.").tag(config=True)
     memory_mib = Integer(4096, help="MiB of memory for all the processes of a submission together.").tag(config=True)
     seed = Integer(
         None, allow_none=True, help="The seed of the hidden inputs; by default one that is drawn once per assignment."
@@ -100,7 +107,9 @@ class GradeOutside(Execute):
                 "bubblewrap is not available: submissions run in a process of their own, but with this user's rights"
             )
         seed = self.seed if self.seed is not None else _assignment_seed(assignment)
-        timeouts = Timeouts(cell=self.timeout, call=self.call_timeout, exercise=self.exercise_timeout)
+        timeouts = Timeouts(
+            cell=self.timeout, call=self.call_timeout, exercise=self.exercise_timeout, notebook=self.notebook_timeout
+        )
         verdicts, own_cells = {}, []
         cells = [cell for cell in nb.cells if cell.cell_type == "code"]
         last_graded = max((index for index, cell in enumerate(cells) if _is_check(cell)), default=-1)
@@ -117,6 +126,7 @@ class GradeOutside(Execute):
                     if not utils.is_locked(cell):
                         own_cells.append(cell.source)
                     cell.outputs = submission.run_cell(cell.source)
+                    cell.metadata["seglab"] = {"late": bool(verdicts)}
             notes, level = submission.notes, submission.isolation
         earned = self._write_outputs(nb, verdicts)
         notes = [*nb.metadata.get("seglab", {}).get("notes", []), *notes]
@@ -162,6 +172,20 @@ class GradeOutside(Execute):
             "exercises": [verdict.as_dict() for verdict in verdicts.values()],
         }
         report.write_json(path, content)
+
+
+class HideLateOutputs(NbGraderPreprocessor):
+    """Takes outputs out of feedback pages that were made after the first hidden test.
+
+    A function can remember the inputs it was called with, and a later cell can print them. The instructor's copy in
+    `autograded/` keeps these outputs; the page that goes back to the student does not.
+    """
+
+    def preprocess_cell(self, cell, resources, index):
+        if cell.cell_type == "code" and cell.metadata.get("seglab", {}).get("late") and cell.outputs:
+            note = "(what this cell shows is left out: it ran after hidden tests, and could show their inputs)"
+            cell.outputs = [new_output("stream", name="stdout", text=note)]
+        return cell, resources
 
 
 def _is_check(cell) -> bool:

@@ -19,6 +19,7 @@ from seglab.kernel import ANSWER, ASK, REPLY, REQUEST, receive, send
 from seglab.student import Student, StudentError
 
 MAX_MESSAGE = 4 * 2**20
+MAX_STRIKES = 2  # after so many calls that hung or died, the other tests of an exercise are not worth their seconds
 SAFE_OUTPUTS = ("text/plain", "image/png")  # what a submission may show in the pages that others open
 
 
@@ -27,9 +28,10 @@ class Timeouts:
     """Seconds."""
 
     start: float = 60
-    cell: float = 60
+    cell: float = 30
     call: float = 10
-    exercise: float = 60  # all the calls for one exercise together
+    exercise: float = 30  # all the calls for one exercise together
+    notebook: float = 300  # everything together, restarts included
     grace: float = 2  # between asking a kernel to stop and killing it
 
 
@@ -55,8 +57,10 @@ class Submission:
         self._output_bytes = self._kept_bytes = 0
         self._deadline = float("inf")
         self._interrupted = False
+        self._strikes = 0
 
     def __enter__(self):
+        self._end = time.monotonic() + self.timeouts.notebook
         self._start()
         return self
 
@@ -69,8 +73,10 @@ class Submission:
 
     def run_cell(self, source: str) -> list:
         """Run one cell and return its outputs; an error, a death or a time-out is an output too."""
+        if self._left() <= 0:
+            return [_error_output("OutOfTime", f"the notebook took more than {self.timeouts.notebook:g} seconds")]
         try:
-            outputs = self._execute(source, self.timeouts.cell)
+            outputs = self._execute(source, min(self.timeouts.cell, self._left()))
         except KernelGone as gone:
             self.notes.append(f"a cell was given up: {gone}")
             self._restart()
@@ -89,6 +95,10 @@ class Submission:
     def begin_exercise(self) -> None:
         """From here on, the calls together may take `timeouts.exercise` seconds."""
         self._deadline = time.monotonic() + self.timeouts.exercise
+        self._strikes = 0
+
+    def _left(self) -> float:
+        return self._end - time.monotonic()
 
     # The life of the kernel
 
@@ -146,7 +156,7 @@ class Submission:
         history, self._history = self._history, []
         for source in history:
             try:
-                self._execute(source, self.timeouts.cell)
+                self._execute(source, max(1, min(self.timeouts.cell, self._left())))
                 self._history.append(source)
             except KernelGone as gone:
                 self.notes.append(f"a cell that had run before was given up when it ran again: {gone}")
@@ -237,18 +247,22 @@ class Submission:
         """One request to the agent, one reply; a callback of the student's function is answered by `ask` meanwhile."""
         number = secrets.randbits(64)
         start = time.monotonic()
-        allowed = min(self.timeouts.call, self._deadline - start)
+        allowed = min(self.timeouts.call, self._deadline - start, self._left())
+        if self._strikes >= MAX_STRIKES:
+            raise StudentError(["KernelDied"], f"it hung or died {MAX_STRIKES} times in this exercise; not tried again")
         if allowed <= 0:
-            raise StudentError(["TimeoutError"], f"more than {self.timeouts.exercise:g} seconds for the whole exercise")
+            raise StudentError(["TimeoutError"], "no time is left for the whole exercise, or for the whole notebook")
         self._drain(None, [])
         try:
             return self._talk(frame, ask, number, start + allowed)
         except TimeoutError:
+            self._strikes += 1
             error = StudentError(["TimeoutError"], f"no answer within {allowed:.0f} seconds")
             if not self._recovers(number):
                 self.notes.append("a call did not return and could not be interrupted; the kernel was started again")
                 self._restart()
         except OSError:  # the socket is closed: the process is gone, or the memory limit took it
+            self._strikes += 1
             why = self._why_gone()
             error = StudentError(["KernelDied"], f"the call ended the whole process: {why}")
             self.notes.append(f"a call ended the kernel ({why}); it was started again")

@@ -2,8 +2,8 @@
 
     python benchmarks/sliding_window.py [--runs N]
 
-The three are measured in turn, A B C A B C ..., so that a machine that changes its speed changes it for all of them. Times
-are medians; what counts are the ratios, because the seconds are this machine's.
+The three are measured in turn, A B C A B C ..., so that a machine that changes its speed changes it for all of them.
+Times are medians; what counts are the ratios, because the seconds are this machine's.
 """
 
 import argparse

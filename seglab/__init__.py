@@ -1,0 +1,1 @@
+"""The student's companion: data, figures, a training loop, visible checks, progress."""

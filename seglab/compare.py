@@ -7,7 +7,7 @@ says the same things in the same order.
 import numpy as np
 import torch
 
-# (relative, absolute): wide enough for float32 sums in any order on any CPU, narrow enough for every known wrong answer.
+# (relative, absolute): wide enough for float32 sums in any order on any CPU, narrow enough for each known wrong answer.
 TOLERANCES = {
     torch.float16: (1e-2, 1e-2),
     torch.bfloat16: (2e-2, 2e-2),
@@ -93,9 +93,14 @@ def _same_tensor(got, expected, tolerance, where):
         index = _first(wrong)
         largest = (got.double() - expected.double()).abs().nan_to_num(nan=float("inf")).max().item()
         raise Mismatch(
-            "values", _at(expected, index), _at(got, index),
-            where=where, index=index, largest=largest, values=(got, expected),
-        )  # fmt: skip
+            "values",
+            _at(expected, index),
+            _at(got, index),
+            where=where,
+            index=index,
+            largest=largest,
+            values=(got, expected),
+        )
 
 
 def _same_number(got, expected, tolerance, where):

@@ -19,6 +19,7 @@ REQUEST, REPLY, ASK, ANSWER = b"q", b"r", b"a", b"b"
 
 
 def send(connection: socket.socket, kind: bytes, number: int, frame: bytes) -> None:
+    """Send one message."""
     connection.sendall(PREFIX.pack(kind, number, len(frame)) + frame)
 
 

@@ -1,4 +1,4 @@
-"""`student`: what a test holds. Calling `student.window_starts(256, 64, 8)` calls the student's function, wherever it runs.
+"""`student`: what a test holds. `student.window_starts(256, 64, 8)` calls the student's function, wherever it runs.
 
 The same tests grade a submission in a sandboxed kernel and check a function in this very process: only the exchange of
 frames differs. Arguments are packed, so a function that changes its inputs in place changes nothing on this side.

@@ -37,18 +37,40 @@ _TORCH_DTYPES = {
 }
 _NUMPY_DTYPES = {
     name: np.dtype(name).newbyteorder("<")
-    for name in "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split()
+    for name in [
+        "bool",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "float16",
+        "float32",
+        "float64",
+    ]
 }
 
 # The modules that a grader may send: what has to be repeated to build each one again, besides its weights.
 _MODULES = {
-    nn.Conv2d: "in_channels out_channels kernel_size stride padding dilation groups".split(),
-    nn.ConvTranspose2d: "in_channels out_channels kernel_size stride padding output_padding groups dilation".split(),
+    nn.Conv2d: ["in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"],
+    nn.ConvTranspose2d: [
+        "in_channels",
+        "out_channels",
+        "kernel_size",
+        "stride",
+        "padding",
+        "output_padding",
+        "groups",
+        "dilation",
+    ],
     nn.Linear: ["in_features", "out_features"],
-    nn.BatchNorm1d: "num_features eps momentum affine track_running_stats".split(),
-    nn.BatchNorm2d: "num_features eps momentum affine track_running_stats".split(),
-    nn.MaxPool2d: "kernel_size stride padding dilation return_indices ceil_mode".split(),
-    nn.AvgPool2d: "kernel_size stride padding ceil_mode count_include_pad divisor_override".split(),
+    nn.BatchNorm1d: ["num_features", "eps", "momentum", "affine", "track_running_stats"],
+    nn.BatchNorm2d: ["num_features", "eps", "momentum", "affine", "track_running_stats"],
+    nn.MaxPool2d: ["kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode"],
+    nn.AvgPool2d: ["kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"],
     nn.AdaptiveAvgPool2d: ["output_size"],
     nn.Flatten: ["start_dim", "end_dim"],
     nn.Dropout: ["p"],

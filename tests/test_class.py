@@ -14,7 +14,7 @@ import pytest
 
 from autograde.audit import gradebook_scores, hand_in
 from autograde.build import nbgrader_environment, run_nbgrader
-from autograde.demo import class_table, demo, sample_class
+from autograde.demo import class_table, demo, misunderstood, sample_class
 from autograde.lessons import all_lessons
 from autograde.report import read_json
 from autograde.sandbox import isolation
@@ -60,8 +60,8 @@ def test_every_sample_earns_what_it_must(course, sample):
     assert report(course, sample.name)["state"] == "done"
 
 
-def test_every_misconception_of_the_first_exercise_is_named(course):
-    first = LESSON.exercises[0].name
+def test_misconceptions_are_named(course):
+    first = misunderstood(LESSON)
     for candidate in LESSON.misconceptions:
         if candidate.exercise == first:
             verdict = next(
@@ -98,8 +98,9 @@ def test_feedback_pages_say_what_failed_and_nothing_hidden(course):
             for criterion in one["criteria"]:
                 for call in criterion["calls"]:
                     assert call not in text, "a hidden call is on the student's page"
-    page = (course / "feedback" / "believes_last_window_forgotten" / NAME / f"{NAME}.html").read_text()
-    assert "last pixel is missing" in page
+    believed = [c for c in LESSON.misconceptions if c.exercise == misunderstood(LESSON)]
+    page = (course / "feedback" / f"believes_{believed[0].name}" / NAME / f"{NAME}.html").read_text()
+    assert "This is what you get when" in page
 
 
 def test_the_export_holds_the_same_sums(course):
@@ -151,6 +152,8 @@ def odd_submissions(released, solution):
     bare = answer(solution, "", None)
     for cell in bare.cells:
         cell.metadata = nbformat.NotebookNode()
+    remembering = wrapped(solution, "window_starts", "_seen = []", "_seen.append(args); return _right(*args)")
+    remembering.cells.append(nbformat.v4.new_code_cell("print('REMEMBERED', len(_seen), _seen)"))
     always_equal = "class Liar(list):\n    def __eq__(self, other): return True\n"
     noisy = "import sys, warnings\nwarnings.warn('at definition')\nprint('careful', file=sys.stderr)"
     hook = "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])\n"
@@ -190,6 +193,7 @@ def odd_submissions(released, solution):
             0,
         ),
         "exits_at_once": (answer(released, "window_starts", "import os\nos._exit(0)"), 0, 0),
+        "remembers": (remembering, 2, full),
         "windows": (nbformat.writes(solution).replace("\\n", "\\r\\n").encode(), 2, full),
         "empty_file": (b"", 0, 0),
     }
@@ -239,6 +243,15 @@ def test_a_renamed_notebook_is_found_and_a_link_is_refused(course, odd):
     assert (course / "submitted" / "renamed" / NAME / "02_sliding_window (1).ipynb").exists(), "the original stays"
     assert report(course, "links")["state"] == "refused"
     assert "links" not in gradebook_scores(course, NAME)
+
+
+def test_remembered_inputs_are_for_the_instructor_only(course, odd):
+    run_nbgrader(course, "generate_feedback", NAME, "--student", "remembers")
+    kept = (course / "autograded" / "remembers" / NAME / f"{NAME}.ipynb").read_text()
+    page = (course / "feedback" / "remembers" / NAME / f"{NAME}.html").read_text()
+    assert re.search(r"REMEMBERED [1-9]", kept)
+    assert not re.search(r"REMEMBERED [1-9]", page)
+    assert "ran after hidden tests" in page
 
 
 def test_stored_outputs_are_not_trusted_without_execution(course, notebooks, odd):
@@ -292,9 +305,10 @@ def test_a_killed_run_leaves_no_silent_zero(course, notebooks, odd):
 
 
 def test_a_regrade_gives_the_same_grade_and_the_same_report(course, odd):
-    first = report(course, "believes_rounded_up")
-    run_nbgrader(course, "autograde", NAME, "--student", "believes_rounded_up", "--force")
-    second = report(course, "believes_rounded_up")
+    student = next(sample.name for sample in sample_class(LESSON) if sample.name.startswith("believes_"))
+    first = report(course, student)
+    run_nbgrader(course, "autograde", NAME, "--student", student, "--force")
+    second = report(course, student)
     assert first["earned"] == second["earned"] and first["seed"] == second["seed"]
 
     def verdicts(one):

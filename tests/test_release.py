@@ -18,9 +18,17 @@ def bundle(tmp_path_factory):
 
 def test_the_bundle_holds_lessons_and_companion_only(bundle):
     assert {path.name for path in bundle.iterdir()} == {
-        "lectures", "exercises", "seglab", "environment.yml", "constraints.txt", "pyproject.toml", "Makefile", "README.md",
-        "LICENSE", "LICENSE-LESSONS",
-    }  # fmt: skip
+        "lectures",
+        "exercises",
+        "seglab",
+        "environment.yml",
+        "constraints.txt",
+        "pyproject.toml",
+        "Makefile",
+        "README.md",
+        "LICENSE",
+        "LICENSE-LESSONS",
+    }
     names = {path.name for path in bundle.rglob("*")}
     assert not names & {
         "autograde",

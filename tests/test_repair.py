@@ -154,9 +154,17 @@ def other_type(content):
 
 def older_format(content):
     cells = [
-        {"cell_type": "code", "input": c["source"], "language": "python", "metadata": c["metadata"], "outputs": [], "collapsed": False}
-        for c in content["cells"] if c["cell_type"] == "code"
-    ]  # fmt: skip
+        {
+            "cell_type": "code",
+            "input": c["source"],
+            "language": "python",
+            "metadata": c["metadata"],
+            "outputs": [],
+            "collapsed": False,
+        }
+        for c in content["cells"]
+        if c["cell_type"] == "code"
+    ]
     return {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": cells, "metadata": {}}]}
 
 
@@ -181,10 +189,24 @@ def source_as_list_with_windows_newlines(content):
 
 
 MENDED = [
-    duplicate_answer, duplicate_check, delete_check, delete_answer_and_check, strip_metadata, null_metadata, schema(99),
-    schema(1), schema("x"), rename_id, unlock, checks_first, other_type, older_format, newer_minor, odd_cells,
+    duplicate_answer,
+    duplicate_check,
+    delete_check,
+    delete_answer_and_check,
+    strip_metadata,
+    null_metadata,
+    schema(99),
+    schema(1),
+    schema("x"),
+    rename_id,
+    unlock,
+    checks_first,
+    other_type,
+    older_format,
+    newer_minor,
+    odd_cells,
     source_as_list_with_windows_newlines,
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("change", MENDED, ids=lambda f: f.__name__)

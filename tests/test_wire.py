@@ -15,8 +15,22 @@ from seglab.student import Missing, StudentError, local_student
 from seglab.wire import Malformed, Unsendable, pack, unpack
 
 PLAIN = [
-    None, True, False, 0, -7, 2**63 - 1, 0.1, float("inf"), "", "текст \u0000", [], [1, [2.5, None]], (1, (2,)), {}, {"a": [1], 3: (4,)},
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -7,
+    2**63 - 1,
+    0.1,
+    float("inf"),
+    "",
+    "текст \u0000",
+    [],
+    [1, [2.5, None]],
+    (1, (2,)),
+    {},
+    {"a": [1], 3: (4,)},
+]
 
 
 @pytest.mark.parametrize("value", PLAIN, ids=repr)
@@ -65,9 +79,14 @@ def test_what_arrives_is_a_copy():
 
 def test_networks_arrive_with_weights_and_mode():
     net = nn.Sequential(
-        nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Linear(16, 5), nn.Dropout(0.3),
-    ).eval()  # fmt: skip
+        nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, 5),
+        nn.Dropout(0.3),
+    ).eval()
     x = torch.rand(2, 3, 8, 8)
     functions = {"run": lambda module, value: module(value), "mode": lambda module: module.training}
     student = local_student(functions)
@@ -88,11 +107,22 @@ class LyingList(list):
 @pytest.mark.parametrize(
     "value",
     [
-        Liar(), LyingList(), object(), {1, 2}, b"bytes", 1j, torch.zeros(2, dtype=torch.complex64), np.array(["text"]),
-        torch.zeros(2, 2).to_sparse(), torch.zeros(1).expand(2**28), torch.empty(2, device="meta"), 2**200, iter([1]),
+        Liar(),
+        LyingList(),
+        object(),
+        {1, 2},
+        b"bytes",
+        1j,
+        torch.zeros(2, dtype=torch.complex64),
+        np.array(["text"]),
+        torch.zeros(2, 2).to_sparse(),
+        torch.zeros(1).expand(2**28),
+        torch.empty(2, device="meta"),
+        2**200,
+        iter([1]),
     ],
     ids=lambda v: type(v).__name__,
-)  # fmt: skip
+)
 def test_everything_else_is_refused(value):
     with pytest.raises(Unsendable):
         pack(value)
