@@ -82,7 +82,7 @@ def test_the_loop_and_the_crash_are_on_record(course):
     kinds = {c["symptom"] for e in report(course, "loops_forever")["exercises"] for c in e["criteria"]}
     assert "did not come back in time" in kinds
     kinds = {c["symptom"] for e in report(course, "crashes")["exercises"] for c in e["criteria"]}
-    assert "ended the whole process" in kinds
+    assert any(kind.startswith("ended the whole process") for kind in kinds)
 
 
 def test_feedback_pages_say_what_failed_and_nothing_hidden(course):
