@@ -33,6 +33,7 @@ from autograde.rules import broken_rule
 
 SEEDS = range(20)
 MUTATION_SHARE = 0.95
+MEMORY = 12 * 2**30
 SECONDS = 10  # for one candidate: a mutant may loop for ever
 
 
@@ -114,7 +115,7 @@ def _guarded(gate, lesson, exercise) -> Gate:
 
 
 def _grade(lesson, exercise, function, seed=0, **more) -> Verdict:
-    with _alarm(SECONDS):
+    with _bounded(SECONDS):
         return grade_functions(lesson, exercise, {exercise: function, **more}, seed)
 
 
@@ -382,15 +383,14 @@ def _percent(share: float) -> str:
 
 
 def _prepare_worker():
-    """One thread each; and a mutant that asks for any amount of memory gets a MemoryError."""
+    """One thread each, and no warnings about mutants that say `x is 3`."""
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore", SyntaxWarning)  # mutants may say `x is 3`
-    resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30, 12 * 2**30))
+    warnings.simplefilter("ignore", SyntaxWarning)
 
 
 @contextmanager
-def _alarm(seconds: float):
-    """Interrupt what takes longer, as the student's own function would be."""
+def _bounded(seconds: float):
+    """Interrupt what takes longer; what asks for any amount of memory gets a MemoryError. Mutants do both."""
 
     def ring(*_):
         signal.setitimer(signal.ITIMER_REAL, 1)  # again, for a function that catches everything
@@ -398,8 +398,11 @@ def _alarm(seconds: float):
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard), hard))
     try:
         yield
     finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -27,7 +28,8 @@ SYMPTOMS = {
     "error": "refused the input, but its message is empty",
     "rule": "broke a rule of the statement",
 }
-_BUILT_IN_ERRORS = {name for name, value in vars(__import__("builtins")).items() if isinstance(value, type)}
+# Few names, because a function can choose which one it raises, and so tell its author about the inputs.
+_NAMED_ERRORS = {"TypeError", "ValueError", "IndexError", "KeyError", "NameError", "AttributeError", "RuntimeError"}
 _KNOWN_ERRORS = {
     "NotImplementedError": "is not written yet",
     "Missing": "is not defined when the cells are run from top to bottom",
@@ -146,6 +148,9 @@ def _run(lesson, exercise, make_student, seed) -> Verdict:
     class_name = lesson.grader_class_name(exercise)
     if class_name is None:
         raise GraderFault(f"{lesson.grader_file.name} has no test class for {exercise}")
+    cached = sys.modules.get(lesson.grader_file.stem)  # pytest would take a file of the same name for the same file
+    if cached is not None and cached.__file__ != str(lesson.grader_file):
+        del sys.modules[lesson.grader_file.stem]
     plugin = _Plugin(make_student, seed)
     arguments = [f"{lesson.grader_file}::{class_name}", "-c", str(lesson.grader_file.parent / "pytest.ini")]
     # pytest's own tracebacks parse whole files for every failure: most of the time, and nobody needs the prettier text.
@@ -211,7 +216,7 @@ def _symptom(error) -> tuple[str, bool]:
         name = error.types[0]
         if name in _KNOWN_ERRORS:
             return _KNOWN_ERRORS[name], False
-        return f"raised {name if name in _BUILT_IN_ERRORS else 'an error of its own'}", False
+        return f"raised {name if name in _NAMED_ERRORS else 'another error'}", False
     if isinstance(error, AssertionError):
         return SYMPTOMS["values"], False
     return "could not be graded: the grader has a fault, your instructor can see it", True

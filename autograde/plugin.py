@@ -5,6 +5,7 @@ grade this way. For every submission there is a file `reports/<assignment>/<stud
 instructor's full report, and the journal that makes a killed run be done again.
 """
 
+import atexit
 import hashlib
 import os
 import secrets
@@ -19,14 +20,16 @@ from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Float, Integer
 
 from autograde import report
-from autograde.grading import GraderFault, grade
+from autograde.grading import GraderFault
 from autograde.lessons import Lesson
-from autograde.repair import read_submission
-from autograde.rules import broken_rule
+from autograde.repair import MAX_BYTES, read_submission
 from autograde.sandbox import MIB, Limits, isolation
-from autograde.submission import Submission, Timeouts
+from autograde.submission import Timeouts
+from autograde.worker import Worker, WorkerDied, score_output
 
 REPORTS = "reports"
+_WORKER = Worker()  # one for all the submissions of a run
+atexit.register(_WORKER.stop)
 
 
 def configure(c) -> None:
@@ -64,7 +67,10 @@ class GradingExporter(NotebookExporter):
         super().__init__(**kwargs)
         converter = self.parent
         for folder in list(converter.assignments):
-            _look_over(converter, Path(folder))
+            try:
+                _look_over(converter, Path(folder))
+            except Exception as error:  # one odd folder must not keep the others from being graded
+                _refuse(converter, Path(folder), f"{type(error).__name__}: {error}")
 
     def from_filename(self, filename, resources=None, **kw):
         if not self.parent._sanitizing:
@@ -75,7 +81,7 @@ class GradingExporter(NotebookExporter):
         for note in repaired.notes:
             self.log.warning("%s: %s", names["student"], note)
         path = journal_path(names["assignment"], names["student"])
-        report.write_json(path, {"state": "started", "sha256": _digest(Path(filename)), "notes": repaired.notes})
+        report.write_json(path, {"state": "started", "sha256": _digest(Path(filename)), "problem": repaired.problem})
         resources["metadata"] = {"name": names["notebook"], "path": str(Path(filename).parent)}
         return self.from_notebook_node(repaired.notebook, resources, **kw)
 
@@ -110,68 +116,66 @@ class GradeOutside(Execute):
         timeouts = Timeouts(
             cell=self.timeout, call=self.call_timeout, exercise=self.exercise_timeout, notebook=self.notebook_timeout
         )
-        verdicts, own_cells = {}, []
         cells = [cell for cell in nb.cells if cell.cell_type == "code"]
-        last_graded = max((index for index, cell in enumerate(cells) if _is_check(cell)), default=-1)
-        with Submission(Limits(memory=self.memory_mib * MIB), timeouts) as submission:
-            for index, cell in enumerate(cells):
-                if index > last_graded and utils.is_locked(cell):
-                    continue  # the course's own closing pictures: they cost time and can change no grade
-                if _is_check(cell):
-                    exercise = cell.metadata.nbgrader.grade_id.removeprefix("check_")
-                    submission.begin_exercise()
-                    refused = broken_rule(exercise, own_cells, lesson.forbidden(exercise))
-                    verdicts[exercise] = grade(lesson, exercise, submission.student, seed, refused=refused)
-                else:
-                    if not utils.is_locked(cell):
-                        own_cells.append(cell.source)
-                    cell.outputs = submission.run_cell(cell.source)
-                    cell.metadata["seglab"] = {"late": bool(verdicts)}
-            notes, level = submission.notes, submission.isolation
-        earned = self._write_outputs(nb, verdicts)
-        notes = [*nb.metadata.get("seglab", {}).get("notes", []), *notes]
-        self._write_report(assignment, student, seed, level, notes, verdicts, earned)
+        points = {_exercise(cell): float(cell.metadata.nbgrader.points) for cell in cells if _is_check(cell)}
+        try:
+            result = _WORKER.grade(
+                lesson.name, [_request(cell) for cell in cells], seed, Limits(memory=self.memory_mib * MIB), timeouts
+            )
+        except WorkerDied as error:
+            self.log.error("%s: could not be graded, and gets no points: %s", student, error)
+            result = _ungraded(cells, points, str(error))
+        for cell, outputs, late in zip(cells, result["outputs"], result["late"], strict=True):
+            cell.outputs = [nbformat.from_dict(output) for output in outputs]
+            cell.metadata["seglab"] = {"late": late}
+        self._write_report(assignment, student, seed, points, nb.metadata.get("seglab", {}).get("notes", []), result)
         return nb, resources
 
-    def _write_outputs(self, nb, verdicts) -> dict[str, list[float]]:
-        """One table and one plain float in every graded cell; returns what was earned, of how much."""
-        earned = {}
-        for cell in nb.cells:
-            if cell.cell_type == "code" and _is_check(cell):
-                exercise = cell.metadata.nbgrader.grade_id.removeprefix("check_")
-                points = float(cell.metadata.nbgrader.points)
-                verdict = verdicts[exercise]
-                score = float(verdict.score(points))
-                earned[exercise] = [score, points]
-                table = {
-                    "text/html": report.student_html(verdict, points),
-                    "text/plain": report.student_text(verdict, points),
-                }
-                cell.outputs = [
-                    new_output("display_data", data=table),
-                    new_output("execute_result", data={"text/plain": repr(score)}, execution_count=None),
-                ]
-        return earned
-
-    def _write_report(self, assignment, student, seed, level, notes, verdicts, earned):
+    def _write_report(self, assignment, student, seed, points, notes, result):
         path = journal_path(assignment, student)
         started = report.read_json(path)
-        for verdict in verdicts.values():
-            for criterion in verdict.criteria:
-                if criterion.grader_fault:
-                    self.log.error("the grader of %s has a fault: %s", verdict.exercise, criterion.detail)
+        for verdict in result["exercises"]:
+            for criterion in verdict["criteria"]:
+                if criterion["grader_fault"]:
+                    self.log.error("the grader of %s has a fault: %s", verdict["exercise"], criterion["detail"])
         content = {
             "assignment": assignment,
             "student": student,
             "state": "graded",  # `close_journal` makes it "done" when nbgrader has written everything
             "sha256": started.get("sha256"),
+            "problem": started.get("problem", ""),
             "seed": seed,
-            "isolation": level,
-            "notes": notes,
-            "earned": earned,
-            "exercises": [verdict.as_dict() for verdict in verdicts.values()],
+            "isolation": result["isolation"],
+            "notes": [*notes, *result["notes"]],
+            "earned": {name: [score, points[name]] for name, score in result["scores"].items()},
+            "exercises": result["exercises"],
         }
         report.write_json(path, content)
+
+
+def _request(cell) -> dict:
+    """A code cell, as the worker gets it."""
+    if _is_check(cell):
+        return {"kind": "check", "exercise": _exercise(cell), "points": float(cell.metadata.nbgrader.points)}
+    return {"kind": "locked" if utils.is_locked(cell) else "own", "source": cell.source}
+
+
+def _exercise(cell) -> str:
+    return cell.metadata.nbgrader.grade_id.removeprefix("check_")
+
+
+def _ungraded(cells, points, why) -> dict:
+    """What a submission gets whose grading was ended: no points, a sentence, and the reason for the instructor."""
+    text = "This notebook could not be graded: it used up the grader's time or memory. Ask your instructor."
+    sentence = {"output_type": "stream", "name": "stdout", "text": text}
+    return {
+        "outputs": [[sentence, score_output(0.0)] if _is_check(cell) else [] for cell in cells],
+        "late": [False] * len(cells),
+        "exercises": [],
+        "scores": dict.fromkeys(points, 0.0),
+        "notes": [f"could not be graded: {why}"],
+        "isolation": isolation(),
+    }
 
 
 class HideLateOutputs(NbGraderPreprocessor):
@@ -211,12 +215,13 @@ def _look_over(converter, folder: Path) -> None:
     """Before nbgrader looks at a submission: refuse links, find a renamed notebook, forget what was not finished."""
     assignment, student = folder.name, folder.parent.name
     root = Path(converter.coursedir.root)
-    odd = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
-    if odd or folder.is_symlink():
-        converter.log.error("%s: refused, %s is a link or no ordinary file", student, (odd or [folder])[0].name)
-        reason = "The submission holds a link, or something that is no ordinary file, so it was not graded."
-        report.write_json(root / journal_path(assignment, student), {"state": "refused", "notes": [reason]})
-        del converter.assignments[str(folder)]
+    everything = [folder, *folder.rglob("*")]
+    odd = [path for path in everything if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    odd += [
+        path for path in everything if path.suffix == ".ipynb" and (path.is_dir() or path.stat().st_size > MAX_BYTES)
+    ]
+    if odd:
+        _refuse(converter, folder, f"{odd[0].name} is a link, no ordinary file, or too large")
         return
     expected = folder / f"{assignment}.ipynb"
     notebooks = sorted(folder.glob("*.ipynb"))
@@ -232,6 +237,14 @@ def _look_over(converter, folder: Path) -> None:
         if journal.get("state") != "done" or journal.get("sha256") != _digest(expected):
             converter.log.warning("%s: an earlier run was not finished, or the file has changed; graded again", student)
             utils.rmtree(str(graded))
+
+
+def _refuse(converter, folder: Path, reason: str) -> None:
+    """Leave a submission out of the batch, and say so in the log and in its report."""
+    converter.log.error("%s: refused: %s", folder.parent.name, reason)
+    path = Path(converter.coursedir.root) / journal_path(folder.name, folder.parent.name)
+    report.write_json(path, {"student": folder.parent.name, "state": "refused", "notes": [reason]})
+    converter.assignments.pop(str(folder), None)
 
 
 def _release_notebook(coursedir, assignment, notebook):
@@ -255,4 +268,5 @@ def _assignment_seed(assignment: str) -> int:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,37 +5,31 @@ id and, where that is gone, by the function they define. What had to be mended i
 """
 
 import ast
+import html
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import bleach
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-MAX_BYTES = 50 * 2**20
-_MARKDOWN_TAGS = {
-    *bleach.sanitizer.ALLOWED_TAGS,
-    "p",
-    "br",
-    "img",
-    "details",
-    "summary",
-    "table",
-    "tr",
-    "td",
-    "th",
-    "sub",
-}
+MAX_BYTES = 50 * 2**20  # of the file, outputs included
+MAX_SOURCE = 200_000  # characters of one cell: parsing a few megabytes of code takes gigabytes
+MAX_SOURCES = 2_000_000  # of all cells
+MAX_CELLS = 1_000
 
 
 @dataclass
 class Repaired:
-    """A notebook that can be graded. `notes` are sentences for the student; `unreadable` if nothing could be used."""
+    """A notebook that can be graded. `notes` are sentences for the student; `unreadable` if nothing could be used.
+
+    `problem` says why, in the words of whatever failed: for the instructor only, since a file can choose these words.
+    """
 
     notebook: nbformat.NotebookNode
     notes: list[str] = field(default_factory=list)
     unreadable: bool = False
+    problem: str = ""
 
 
 @dataclass
@@ -48,15 +42,11 @@ class _Cell:
 def read_submission(path: Path, release: nbformat.NotebookNode) -> Repaired:
     """Read and repair a submitted notebook; one that cannot be read becomes the released one, with a note."""
     try:
-        cells = _read_cells(Path(path))
+        repaired = repair(_read_cells(Path(path)), release)
     except Exception as error:  # whatever a file can do to a parser
         repaired = repair([], release)
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        repaired.notes = [f"The file could not be read as a notebook ({reason}), so there was nothing to grade."]
-        repaired.unreadable = True
-        _announce(repaired)
-        return repaired
-    repaired = repair(cells, release)
+        repaired.notes = ["The file could not be read as a notebook, so there was nothing to grade."]
+        repaired.unreadable, repaired.problem = True, f"{type(error).__name__}: {error}"[:300]
     _announce(repaired)
     return repaired
 
@@ -74,7 +64,11 @@ def _read_cells(path: Path) -> list[_Cell]:
         raise ValueError("it is JSON, but no notebook")
     if raw.get("nbformat", 4) != 4:  # an older Jupyter's format; nbformat knows how to convert it
         raw = nbformat.reads(text, as_version=4)
-    return [cell for item in raw["cells"] if (cell := _read_cell(item)) is not None]
+    cells = [cell for item in raw["cells"] if (cell := _read_cell(item)) is not None]
+    lengths = [len(cell.source) for cell in cells]
+    if len(cells) > MAX_CELLS or max(lengths, default=0) > MAX_SOURCE or sum(lengths) > MAX_SOURCES:
+        raise ValueError("it holds more cells or text than a person writes")
+    return cells
 
 
 def _read_cell(item) -> _Cell | None:
@@ -167,11 +161,15 @@ def _defines(name, source) -> bool:
 
 
 def _extra(cell: _Cell, number: int):
-    """A cell of the student's own. Their text may hold HTML, and it is opened in the instructor's browser."""
+    """A cell of the student's own.
+
+    Their text is shown as it was typed: it is opened in the instructor's browser, and Markdown, HTML and formulas all
+    have ways to run something there. One <pre> without an empty line is one block that none of them looks into.
+    """
     if cell.kind == "code":
         return new_code_cell(cell.source, id=f"own-{number}")
-    text = bleach.clean(cell.source, tags=_MARKDOWN_TAGS, attributes={"img": ["alt", "title"]}, strip=False)
-    return new_markdown_cell(text.replace("javascript:", "javascript "), id=f"own-{number}")
+    text = html.escape(cell.source[:20_000]).replace("$", "&#36;").replace("\\", "&#92;").replace("\n", "&#10;")
+    return new_markdown_cell(f"<pre>{text}</pre>", id=f"own-{number}")
 
 
 def _announce(repaired: Repaired):

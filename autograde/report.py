@@ -62,7 +62,7 @@ def write_json(path: Path, content: dict) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False)
+            json.dump(content, file, indent=1)  # ASCII: an error message may hold half a surrogate pair
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

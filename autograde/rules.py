@@ -1,8 +1,14 @@
-"""Which names an answer uses: its function, and everything of the student's own that it leans on."""
+"""Which names an answer uses: its function, and everything of the student's own that it leans on.
+
+Reading source can only find what is written: a name put together from pieces, or hidden behind `exec`, is not found.
+The behaviour tests do not depend on it.
+"""
 
 import ast
 
-from seglab.syntax import used_names
+from IPython.core.inputtransformer2 import TransformerManager
+
+from seglab.syntax import names_in
 
 
 def names_behind(exercise: str, cells: list[str]) -> set[str]:
@@ -19,7 +25,7 @@ def names_behind(exercise: str, cells: list[str]) -> set[str]:
             continue
         seen.add(name)
         for statement in statements.get(name, []):
-            found |= used_names(ast.unparse(statement))
+            found |= names_in(statement)
             todo += [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
     return found
 
@@ -31,17 +37,23 @@ def broken_rule(exercise: str, cells: list[str], forbidden: dict[str, str]) -> s
 
 
 def _parse(source: str) -> list[ast.stmt]:
-    lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
+    """The statements of a cell as IPython would run it: `%time f()` and `!ls` are calls."""
     try:
-        return ast.parse("\n".join(lines)).body
+        return ast.parse(TransformerManager().transform_cell(source)).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+        return []  # the kernel cannot run it either
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a top-level statement gives a meaning to."""
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return {statement.name}
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        return {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
-    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    """The names that a top-level statement gives a meaning to, at any depth: `if True: def f...`, `f.g = h` too."""
+    names = set()
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
+            names |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return names

@@ -171,11 +171,12 @@ class SandboxKernelManager(KernelManager):
                     continue
         except psutil.Error:
             return 0
-        for file in self.run.iterdir():
-            try:
-                total += file.lstat().st_size
-            except OSError:
-                continue
+        for folder, _, files in os.walk(self.run):
+            for name in files:
+                try:
+                    total += os.lstat(os.path.join(folder, name)).st_size
+                except OSError:
+                    continue
         return total
 
     def destroy(self) -> None:
@@ -185,7 +186,8 @@ class SandboxKernelManager(KernelManager):
                 self.shutdown_kernel(now=True)
         finally:
             self.cleanup_connection_file()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            # Not shutil.rmtree: folders nested a thousand deep are more than its recursion can take.
+            subprocess.run(["rm", "-rf", "--", str(self.folder)], check=False, capture_output=True)
 
 
 class Watchdog(threading.Thread):
@@ -198,11 +200,21 @@ class Watchdog(threading.Thread):
 
     def run(self):
         while not self._finished.wait(0.1):
-            if self.manager.used_bytes() > self.manager.limits.memory:
+            try:
+                within = self.manager.used_bytes() <= self.manager.limits.memory
+            except Exception:  # whatever a submission does so that it cannot be measured
+                within = self._finished.is_set()
+            if not within:
                 self.fired = True
-                for child in psutil.Process(self.pid).children(recursive=True):
-                    child.kill()
+                self._kill()
                 return
+
+    def _kill(self):
+        try:
+            for child in psutil.Process(self.pid).children(recursive=True):
+                child.kill()
+        except psutil.Error:
+            return  # it is gone already
 
     def stop(self):
         self._finished.set()

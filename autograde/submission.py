@@ -4,6 +4,7 @@ The kernel may die, hang or flood. Each of these costs the cell or the call in w
 again, the earlier cells are run again without that one, and the rest goes on.
 """
 
+import base64
 import queue
 import secrets
 import socket
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 import zmq
 from jupyter_client.blocking import BlockingKernelClient
-from nbformat.v4 import new_output, output_from_msg
+from nbformat.v4 import new_output
 
 from autograde.sandbox import Limits, SandboxKernelManager, Watchdog
 from seglab.kernel import ANSWER, ASK, REPLY, REQUEST, receive, send
@@ -20,7 +21,6 @@ from seglab.student import Student, StudentError
 
 MAX_MESSAGE = 4 * 2**20
 MAX_STRIKES = 2  # after so many calls that hung or died, the other tests of an exercise are not worth their seconds
-SAFE_OUTPUTS = ("text/plain", "image/png")  # what a submission may show in the pages that others open
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Submission:
             return [_error_output("OutOfTime", f"the notebook took more than {self.timeouts.notebook:g} seconds")]
         try:
             outputs = self._execute(source, min(self.timeouts.cell, self._left()))
-        except KernelGone as gone:
+        except (KernelGone, zmq.ZMQError) as gone:
             self.notes.append(f"a cell was given up: {gone}")
             self._restart()
             return [_error_output("CellGivenUp", str(gone))]
@@ -116,6 +116,7 @@ class Submission:
             context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
             context.setsockopt(zmq.RCVHWM, 64)
             context.setsockopt(zmq.LINGER, 0)
+            context.setsockopt(zmq.SNDTIMEO, 2000)
             self._client = BlockingKernelClient(context=context)
             self._client.load_connection_info(self._manager.get_connection_info())
             self._client.start_channels(stdin=False, hb=False)
@@ -155,6 +156,8 @@ class Submission:
         self._start()
         history, self._history = self._history, []
         for source in history:
+            if self._left() <= 0:
+                return
             try:
                 self._execute(source, max(1, min(self.timeouts.cell, self._left())))
                 self._history.append(source)
@@ -207,15 +210,17 @@ class Submission:
         self._client.control_channel.send(message)
 
     def _replied(self, number):
-        while True:
+        """The content of the reply to a request, or None as long as there is none."""
+        for _ in range(50):
             try:
                 message = self._client.get_shell_msg(timeout=0)
+                if message["parent_header"].get("msg_id") == number:
+                    return message["content"]
             except queue.Empty:
                 return None
             except Exception:  # a message that is none
                 continue
-            if message.get("parent_header", {}).get("msg_id") == number:
-                return message.get("content", {})
+        return None
 
     def _drain(self, number, outputs) -> bool:
         """Take what has arrived on the output channel; whether the cell said that it is done."""
@@ -228,15 +233,14 @@ class Submission:
             except Exception:
                 continue
             try:
+                kind, content = message["msg_type"], message["content"]
+                self._output_bytes += len(repr(content))
                 if message["parent_header"].get("msg_id") != number:
                     continue
-                kind, content = message["msg_type"], message["content"]
                 if kind == "status":
                     idle = idle or content["execution_state"] == "idle"
-                elif kind in ("stream", "display_data", "execute_result", "error"):
-                    self._output_bytes += len(repr(content))
-                    if self._output_bytes <= self.limits.output:
-                        _append(outputs, output_from_msg(message))
+                elif self._output_bytes <= self.limits.output:
+                    _append(outputs, _checked_output(kind, content))
             except Exception:  # content made to be odd: it is not shown
                 continue
         return idle
@@ -261,7 +265,7 @@ class Submission:
             if not self._recovers(number):
                 self.notes.append("a call did not return and could not be interrupted; the kernel was started again")
                 self._restart()
-        except OSError:  # the socket is closed: the process is gone, or the memory limit took it
+        except (OSError, zmq.ZMQError):  # the socket is closed: the process is gone, or the memory limit took it
             self._strikes += 1
             why = self._why_gone()
             error = StudentError(["KernelDied"], f"the call ended the whole process: {why}")
@@ -310,13 +314,37 @@ class Submission:
             return False
 
 
+def _checked_output(kind: str, content: dict):
+    """An output of the notebook format from a message of any content; only plain text and real PNG pictures are kept.
+
+    Raises ValueError, KeyError or TypeError for anything else: nothing that could run in a browser gets through.
+    """
+    if kind == "stream":
+        name = "stderr" if content["name"] == "stderr" else "stdout"
+        return new_output("stream", name=name, text=_text(content["text"]))
+    if kind == "error":
+        trace = [_text(line) for line in list(content["traceback"])[:100]]
+        return new_output("error", ename=_text(content["ename"]), evalue=_text(content["evalue"]), traceback=trace)
+    if kind not in ("display_data", "execute_result"):
+        raise ValueError(f"no output: {kind}")
+    data = {"text/plain": _text(content["data"]["text/plain"])} if "text/plain" in content["data"] else {}
+    if "image/png" in content["data"]:
+        picture = _text(content["data"]["image/png"]).replace("\n", "")
+        if not base64.b64decode(picture, validate=True).startswith(b"\x89PNG"):
+            raise ValueError("no PNG")
+        data["image/png"] = picture
+    more = {"execution_count": None} if kind == "execute_result" else {}
+    return new_output(kind, data=data, **more)
+
+
+def _text(value) -> str:
+    if type(value) is not str:
+        raise ValueError("not a text")
+    return value.encode("utf-8", "replace").decode()
+
+
 def _append(outputs, output):
-    """Add one output, streams joined, without anything that could run in the browser of whoever opens the page."""
-    if output.output_type in ("display_data", "execute_result"):
-        output.data = {key: value for key, value in output.data.items() if key in SAFE_OUTPUTS}
-        output.metadata = {}
-        if not output.data:
-            return
+    """Add one output; neighbouring pieces of a stream become one."""
     last = outputs[-1] if outputs else None
     if (
         output.output_type == "stream"
@@ -338,4 +366,5 @@ def _unreported_error(outputs, reply) -> list:
 
 
 def _error_output(name, message):
+    name, message = (text.encode("utf-8", "replace").decode() for text in (name, message))
     return new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])

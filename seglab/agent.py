@@ -23,7 +23,7 @@ class Agent:
     def answer(self, frame: bytes, ask) -> bytes:
         """One request in, one reply out. `ask(frame) -> frame` reaches the grader for a callback, meanwhile."""
         try:
-            request = unpack(frame, lambda reference: self._resolve(reference, ask))
+            request = unpack(frame, lambda reference: self._resolve(reference, ask), modules=True)
             if (
                 request["op"] == "call"
                 and isinstance(request["target"], str)

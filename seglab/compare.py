@@ -108,9 +108,16 @@ def _same_number(got, expected, tolerance, where):
     wanted = (int, np.integer) if integral else (int, float, np.integer, np.floating)
     if isinstance(got, bool) or not isinstance(got, wanted):
         raise Mismatch("type", "an int" if integral else "a float", describe(got), where=where)
-    relative, absolute = (0, 0) if integral else tolerance or TOLERANCES[torch.float64]
-    if not np.isclose(got, expected, rtol=relative, atol=absolute, equal_nan=True):
-        raise Mismatch("values", expected, got, where=where, largest=abs(float(got) - float(expected)))
+    relative, absolute = tolerance or TOLERANCES[torch.float64]
+    # Integers are compared as integers: as floats, two neighbours above 2**53 would be the same.
+    same = (
+        int(got) == int(expected)
+        if integral
+        else np.isclose(got, expected, rtol=relative, atol=absolute, equal_nan=True)
+    )
+    if not same:
+        largest = abs(int(got) - int(expected)) if integral else abs(float(got) - float(expected))
+        raise Mismatch("values", expected, got, where=where, largest=largest)
 
 
 def _first(wrong):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 PROJECTIONS = 3
-MAX_NUMBERS = 100_000  # of a larger array an even sample is taken
+MAX_NUMBERS = 100_000  # of a larger value an even sample of each array is taken, and no more than this in all
 
 
 def fingerprint(value) -> dict:
@@ -59,9 +59,10 @@ def _same(one: list[dict], other: list[dict]) -> bool:
 def _walk(value, parts, numbers):
     if isinstance(value, (torch.Tensor, np.ndarray)):
         parts.append((type(value).__name__, str(value.dtype), tuple(value.shape)))
-        array = value.detach().double().numpy() if isinstance(value, torch.Tensor) else value.astype(np.float64)
-        flat = array.ravel()
-        numbers.extend(flat[:: -(-flat.size // MAX_NUMBERS)].tolist() if flat.size else [])
+        flat = (value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(value.copy())).reshape(-1)
+        room = MAX_NUMBERS - len(numbers)
+        if len(flat) and room > 0:
+            numbers.extend(flat[:: -(-len(flat) // room)].double().tolist())
     elif isinstance(value, (bool, str)) or value is None:
         parts.append(value)
     elif isinstance(value, (int, float, np.generic)):

@@ -99,7 +99,7 @@ class Student:
                 return Reference("handle", value.number, value.type_name)
             if callable(value) and not hasattr(value, "state_dict"):
                 callbacks.append(value)
-                return Reference("callback", len(callbacks) - 1, getattr(value, "__name__", "callback"))
+                return Reference("callback", len(callbacks) - 1, "callback")  # its name may say too much
             return None
 
         def ask(frame):
@@ -124,12 +124,20 @@ class Student:
             if "missing" in reply:
                 raise Missing(str(reply["missing"])[:100])
             if "error" in reply:
-                error = reply["error"]
-                types = [str(name)[:100] for name in error["types"]][:20] or ["Exception"]
-                raise StudentError(types, str(error["message"])[:1000], str(error["traceback"])[:4000])
+                raise _student_error(reply["error"])
             return reply["value"]
         except (Malformed, KeyError, TypeError) as error:
             raise StudentError(["Malformed"], f"the reply could not be read ({error})") from None
+
+
+def _student_error(error) -> StudentError:
+    """The error of a reply; its parts may be anything, and only short texts are taken."""
+    types, message, trace = error["types"], error["message"], error["traceback"]
+    if type(types) is not list or not 0 < len(types) <= 50:
+        raise Malformed("an error without its types")
+    if any(type(text) is not str for text in [*types, message, trace]):
+        raise Malformed("an error that is no text")
+    return StudentError([name[:100] for name in types], message[:1000], trace[-4000:])
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,13 @@ def used_names(source: str) -> set[str]:
 
     Raises SyntaxError for a source that is not Python even so; the message says where.
     """
+    return names_in(_parse(source))
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    """`used_names` of a piece that is parsed already."""
     names = set()
-    for node in ast.walk(_parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             names.add(node.id)
         elif isinstance(node, ast.Attribute):

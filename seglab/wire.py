@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 MAX_BYTES = 64 * 2**20  # one frame; a larger value is refused on both sides
+MAX_HEADER = 8 * 2**20
 MAX_DEPTH = 32
 MAX_NODES = 200_000
 
@@ -113,21 +114,24 @@ def pack(value, refer=None) -> bytes:
     return frame
 
 
-def unpack(frame: bytes, resolve=None):
+def unpack(frame: bytes, resolve=None, *, modules: bool = False):
     """Read one frame.
 
-    `resolve(reference)` turns a `Reference` into what it stands for; without it, a reference is malformed.
+    `resolve(reference)` turns a `Reference` into what it stands for; without it, a reference is malformed. `modules`:
+    whether networks may be built, which only the student's side does: a few bytes can ask for a network of any size.
     Raises `Malformed` for anything that `pack` does not write.
     """
     if len(frame) > MAX_BYTES or len(frame) < 4:
         raise Malformed(f"a frame of {len(frame):,} bytes")
     (size,) = struct.unpack_from("<I", frame)
+    if size > MAX_HEADER:
+        raise Malformed(f"a header of {size:,} bytes")
     try:
         header = json.loads(bytes(frame[4 : 4 + size]))
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the header is not JSON: {error}") from None
     try:
-        return _Reader(memoryview(frame)[4 + size :], resolve).value(header, 0)
+        return _Reader(memoryview(frame)[4 + size :], resolve, modules).value(header, 0)
     except Malformed:
         raise
     except Exception as error:  # a header of the right shape and wrong content, whatever it is
@@ -216,14 +220,16 @@ class _Writer:
 
 
 class _Reader:
-    def __init__(self, buffers, resolve):
-        self.buffers, self.resolve = buffers, resolve
-        self.nodes = 0
+    def __init__(self, buffers, resolve, modules):
+        self.buffers, self.resolve, self.modules = buffers, resolve, modules
+        self.nodes = self.offset = 0
 
     def value(self, node, depth):
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise Malformed("nested too deeply, or too many parts")
+        if type(node) is int and node.bit_length() > 64:
+            raise Malformed(f"an integer of {node.bit_length()} bits")
         if node is None or type(node) in (bool, str, int, float):
             return node
         if type(node) is list:
@@ -251,7 +257,7 @@ class _Reader:
         raise Malformed(f"a node of kind {kind!r}")
 
     def module(self, node, depth):
-        if self.resolve is None:
+        if not self.modules:
             raise Malformed("a module where only plain values are read")
         cls = _MODULES_BY_NAME[node["class"]]
         if cls is nn.Sequential:
@@ -268,6 +274,9 @@ class _Reader:
         if type(shape) is not list or any(type(n) is not int or n < 0 for n in shape) or len(shape) > MAX_DEPTH:
             raise Malformed(f"a shape of {shape!r:.80}")
         size = math.prod(shape) * itemsize
-        if type(at) is not int or at < 0 or at + size > len(self.buffers):
+        if math.prod(max(n, 1) for n in shape) * itemsize > MAX_BYTES:  # an empty one may still have huge sides
+            raise Malformed(f"a shape of {shape!r:.80}")
+        if type(at) is not int or at != self.offset or at + size > len(self.buffers):  # in order, each byte once
             raise Malformed(f"a buffer of {size:,} bytes that is not there")
+        self.offset += size
         return bytearray(self.buffers[at : at + size])

@@ -1,9 +1,11 @@
 """Whatever is handed in, a clean notebook comes out: the released cells in their order, the student's code in them."""
 
+import html
 import json
 
 import nbformat
 import pytest
+from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from autograde.repair import read_submission
@@ -290,16 +292,50 @@ def test_two_changed_copies_both_run_in_their_order(submit):
     assert order(repaired) == ["setup", "about_f", "f", "own", "check_f", "g", "check_g"]
 
 
-def test_nothing_active_survives_in_text_that_others_open(submit):
+ACTIVE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[x](JavaScript:alert(1))",
+    "[y](java&#115;cript:alert(1))",
+    "![pixel](http://192.0.2.1/x.png)",
+    "$\\href{JavaScript:alert(1)}{A}$",
+    "a\n\n<iframe src=y></iframe>",
+    "</pre><script>1</script>",
+]
+
+
+@pytest.mark.parametrize("text", ACTIVE)
+def test_nothing_active_survives_in_text_that_others_open(submit, text):
     def change(content):
-        text = (
-            "hi <script>alert(1)</script> <img src=x onerror=alert(1)> [x](javascript:alert(1)) <iframe src=y></iframe>"
-        )
         content["cells"].append({"cell_type": "markdown", "source": text, "metadata": {}})
 
-    text = submit(change).notebook.cells[-1].source
-    assert "<script" not in text and "<iframe" not in text and "<img src" not in text and "javascript:" not in text
-    assert text.startswith("hi ")
+    page, _ = HTMLExporter().from_notebook_node(new_notebook(cells=[submit(change).notebook.cells[-1]]))
+    body = page[page.index("<main") : page.index("</main>")].lower()
+    assert "<pre>" in body
+    assert not any(tag in body for tag in ("<script", "<img", "<iframe", "<a href"))
+    inside = body[body.index("<pre>") : body.rindex("</pre>")]  # MathJax skips what stands in <pre>
+    assert html.escape(text[-8:].lower()) in inside
+
+
+def test_the_words_of_an_error_reach_nobody_who_opens_the_page(submit):
+    repaired = submit(raw=b'{"nbformat":"<img src=x onerror=alert(1)>","cells":[]}')
+    assert repaired.unreadable and "img" in repaired.problem
+    assert "<img" not in nbformat.writes(repaired.notebook)
+
+
+@pytest.mark.parametrize("source", ["a;" * 150_000, "x" * 10**6], ids=["statements", "long"])
+def test_more_text_than_a_person_writes_is_refused(submit, source):
+    def change(content):
+        content["cells"][2]["source"] = source
+
+    assert submit(change).unreadable
+
+
+def test_more_cells_than_a_person_writes_are_refused(submit):
+    def change(content):
+        content["cells"] += [{"cell_type": "code", "source": "1", "metadata": {}}] * 2000
+
+    assert submit(change).unreadable
 
 
 def test_lone_surrogates_do_not_stop_the_writing(submit):

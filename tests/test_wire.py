@@ -167,6 +167,13 @@ BAD_FRAMES = {
     "handle unasked": frame({"is": "handle", "number": 0, "type": "x"}),
     "callback unasked": frame({"is": "callback", "number": 0, "type": "x"}),
     "module unasked": frame({"is": "module", "class": "Linear", "arguments": {}, "training": True}),
+    "two tensors in one buffer": frame([TENSOR, TENSOR], b"12345678"),
+    "empty with a huge side": frame(TENSOR | {"shape": [2**40, 0]}),
+    "network in a reply": frame(
+        {"is": "module", "class": "ReLU", "arguments": {"is": "dict", "items": []}, "training": True}
+    ),
+    "integer of 65 bits": frame(2**64),
+    "huge header": frame(b" " * (wire.MAX_HEADER + 1)),
     "unhashable key": frame({"is": "dict", "items": [[[1], 2]]}),
 }
 
