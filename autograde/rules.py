@@ -45,15 +45,18 @@ def _parse(source: str) -> list[ast.stmt]:
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a top-level statement gives a meaning to, at any depth: `if True: def f...`, `f.g = h` too."""
-    names = set()
-    for node in ast.walk(statement):
+    """The names that a top-level statement gives a meaning to: in its blocks too, but not what is local to a function."""
+    names, todo = set(), [statement]
+    while todo:
+        node = todo.pop()
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
             names |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        todo += ast.iter_child_nodes(node)
     return names

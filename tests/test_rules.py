@@ -20,6 +20,10 @@ BROKEN = {
 }
 FINE = {
     "drawing": ["def draw(x):\n    return F.interpolate(x)", "def f(x):\n    return x"],
+    "a local of the same name": [
+        "def draw(x):\n    y = F.interpolate(x)\n    return y",
+        "def f(x):\n    y = x\n    return y",
+    ],
     "text": ["def f(x):\n    'like F.interpolate'\n    return x  # interpolate"],
     "broken cell": ["F.interpolate(((", "def f(x):\n    return x"],
 }
