@@ -100,6 +100,7 @@ import os, socket, sqlite3
 _found = []
 for _top in ("/home", "/root", "/tmp", "/work", "/srv", "/mnt", "/opt", ".."):
     for _folder, _folders, _files in os.walk(_top):
+        _folders[:] = [_n for _n in _folders if _n != "site-packages"]  # the libraries that it imports itself
         _names = set(_folders + _files)
         _found += [os.path.join(_folder, _n) for _n in _names & {{"gradebook.db", "submitted", "autograde", "graders"}}]
 try:

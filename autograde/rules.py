@@ -45,7 +45,7 @@ def _parse(source: str) -> list[ast.stmt]:
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a top-level statement gives a meaning to, in its blocks too, without what is local to a function."""
+    """The names that a top-level statement gives a meaning to, in its blocks too, but no local ones."""
     names, todo = set(), [statement]
     while todo:
         node = todo.pop()
