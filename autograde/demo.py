@@ -101,8 +101,8 @@ _found = []
 for _top in ("/home", "/root", "/tmp", "/work", "/srv", "/mnt", "/opt", ".."):
     for _folder, _folders, _files in os.walk(_top):
         _folders[:] = [_n for _n in _folders if _n != "site-packages"]  # the libraries that it imports itself
-        _names = set(_folders + _files)
-        _found += [os.path.join(_folder, _n) for _n in _names & {{"gradebook.db", "submitted", "autograde", "graders"}}]
+        _names = set(_folders) & {{"submitted", "autograde", "graders"}} | set(_files) & {{"gradebook.db"}}
+        _found += [os.path.join(_folder, _n) for _n in _names]
 try:
     socket.create_connection(("192.0.2.1", 80), timeout=1)
     _found.append("network")
