@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LESSON ?=
+EXERCISE ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test status notebooks audit demo release bench lint
@@ -33,11 +34,11 @@ test: .venv/dev  ## makes .venv if missing, runs the whole test suite
 status: .venv/student  ## [student] which exercises pass their visible checks, points so far, what comes next
 	@$(BIN)/python -m seglab status $(LESSON)
 
-notebooks: .venv/dev  ## [contributor] builds every notebook from text
-	$(BIN)/python -m autograde notebooks
+notebooks: .venv/dev  ## [contributor] builds every notebook from text; LESSON=03 for one lesson
+	$(BIN)/python -m autograde notebooks $(LESSON)
 
-audit: .venv/dev  ## [contributor] tests of the graders; LESSON=03 for one lesson
-	$(BIN)/python -m autograde audit $(LESSON)
+audit: .venv/dev  ## [contributor] tests of the graders; LESSON=03 for one lesson, EXERCISE=name for one
+	$(BIN)/python -m autograde audit $(LESSON) $(EXERCISE)
 
 demo: .venv/dev  ## [instructor] a whole class end to end: release, autograde, feedback, grade table
 	$(BIN)/python -m autograde demo $(LESSON)

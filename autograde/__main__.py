@@ -9,9 +9,11 @@ def main(arguments=None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="autograde", description="The instructor's and contributor's commands.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("notebooks", help="build every notebook from text")
+    command = commands.add_parser("notebooks", help="build every notebook from text")
+    command.add_argument("lesson", nargs="?", help="one lesson only: 02 or 02_sliding_window")
     command = commands.add_parser("audit", help="test the graders; fails if any gate fails")
     command.add_argument("lesson", nargs="?", help="one lesson only: 02 or 02_sliding_window")
+    command.add_argument("exercise", nargs="?", help="one exercise only, and only the gates that take seconds")
     command = commands.add_parser("demo", help="a whole class, from release to grade table")
     command.add_argument("lesson", nargs="?", help="one lesson only")
     command.add_argument("--folder", type=Path, help="where to put the course (default: a temporary folder)")
@@ -28,7 +30,7 @@ def _notebooks(given) -> int:
     from autograde.build import build
     from autograde.lessons import ROOT
 
-    for path in build():
+    for path in build(only=given.lesson):
         print(path.relative_to(ROOT))
     return 0
 
@@ -36,7 +38,7 @@ def _notebooks(given) -> int:
 def _audit(given) -> int:
     from autograde.audit import audit, table
 
-    gates = audit(only=given.lesson)
+    gates = audit(only=given.lesson, exercise=given.exercise)
     print(table(gates))
     return 1 if any(gate.failures for gate in gates) else 0
 

@@ -63,10 +63,19 @@ GATES = [
 ]  # the columns, in the order of the design
 
 
-def audit(root: Path = ROOT, only: str | None = None, workers: int = 2) -> list[Gate]:
-    """Run every gate of every lesson (or of one) and return the cells of the table."""
+def audit(root: Path = ROOT, only: str | None = None, exercise: str | None = None, workers: int = 2) -> list[Gate]:
+    """Run every gate of every lesson (or of one) and return the cells of the table.
+
+    With the name of an `exercise`, only its gates that need no nbgrader: seconds, for while one is being written.
+    Raises ValueError if there is no such lesson or exercise.
+    """
     lessons = all_lessons(root, only)
-    tasks = [(lesson.name, str(root), exercise.name) for lesson in lessons for exercise in lesson.exercises]
+    tasks = [(lesson.name, str(root), one.name) for lesson in lessons for one in lesson.exercises]
+    if exercise:
+        chosen = [task for task in tasks if task[2] == exercise]
+        if not chosen:
+            raise ValueError(f"no exercise {exercise!r}; there are: {', '.join(name for *_, name in tasks)}")
+        return _in_process(chosen[0])
     gates: list[Gate] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_prepare_worker) as pool:
         fast = pool.map(_in_process, tasks)

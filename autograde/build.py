@@ -13,10 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import jupytext
 import nbformat
 
-from autograde.lessons import ROOT, Lesson, all_lessons
+from autograde.lessons import ROOT, Lesson, all_lessons, read_script
 from seglab.check import public_traces
 
 _METADATA = {
@@ -25,14 +24,14 @@ _METADATA = {
 }
 
 
-def build(root: Path = ROOT, out: Path | None = None) -> list[Path]:
-    """Build everything below `out` (by default in place); returns the built files."""
+def build(root: Path = ROOT, out: Path | None = None, only: str | None = None) -> list[Path]:
+    """Build every lesson (or one, "03") below `out`, by default in place; returns the built files."""
     out = Path(out or root)
     built = []
-    for source in sorted((Path(root) / "lectures").glob("[0-9][0-9]_*.py")):
-        built.append(_write(out / "lectures" / f"{source.stem}.ipynb", lecture_notebook(source)))
-    lessons = all_lessons(root)
+    lessons = all_lessons(root, only)
     for lesson in lessons:
+        if lesson.lecture.exists():
+            built.append(_write(out / "lectures" / f"{lesson.name}.ipynb", lecture_notebook(lesson.lecture)))
         folder = out / "solutions" / lesson.name
         built.append(_write(folder / f"{lesson.name}.ipynb", solution_notebook(lesson)))
         for picture in sorted((Path(root) / "solutions" / lesson.name).glob("*.png")):
@@ -48,7 +47,7 @@ def build(root: Path = ROOT, out: Path | None = None) -> list[Path]:
 
 def lecture_notebook(source: Path) -> nbformat.NotebookNode:
     """The notebook of a lecture's percent script."""
-    notebook = jupytext.read(source)
+    notebook = read_script(source)
     for cell in notebook.cells:
         cell.metadata = {}
     return _finish(notebook)
@@ -60,7 +59,7 @@ def solution_notebook(lesson: Lesson) -> nbformat.NotebookNode:
     A script marks a cell `solution="name"`, `check="name" points=3`, or `locked="name"`; every other cell is locked
     too, so that a submission can be put together again from what was released.
     """
-    notebook = jupytext.read(lesson.source)
+    notebook = read_script(lesson.source)
     used: set[str] = set()
     for cell in notebook.cells:
         marks = cell.metadata

@@ -176,7 +176,8 @@ def answer_source(candidate: Candidate, lesson: Lesson) -> str:
     tree = ast.parse(inspect.getsource(lesson.reference))
     borrowed = sorted(
         names
-        & {n.name for n in tree.body if isinstance(n, ast.FunctionDef)} - {n.name for n in lines if hasattr(n, "name")}
+        & {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+        - {n.name for n in lines if hasattr(n, "name")}
     )
     parts = []
     for name in borrowed:
@@ -191,6 +192,8 @@ def answer_source(candidate: Candidate, lesson: Lesson) -> str:
 def _unit(tree: ast.Module, name: str) -> list[ast.stmt]:
     """The imports, and the definitions that a function needs, without our own packages and marks."""
     definitions = {n.name: n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    constants = [n for n in tree.body if isinstance(n, ast.Assign)]
+    definitions |= {t.id: n for n in constants for t in n.targets if isinstance(t, ast.Name)}
     needed, todo = set(), [name]
     while todo:
         one = todo.pop()
@@ -199,8 +202,10 @@ def _unit(tree: ast.Module, name: str) -> list[ast.stmt]:
             todo += [n.id for n in ast.walk(definitions[one]) if isinstance(n, ast.Name)]
     result = []
     for node in tree.body:
-        if isinstance(node, ast.Import) or (
-            isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("autograde")
+        if (
+            isinstance(node, ast.Import)
+            or (isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("autograde"))
+            or (node in constants and any(definitions.get(name) is node for name in needed))
         ):
             result.append(node)
         elif getattr(node, "name", None) in needed:
@@ -218,7 +223,7 @@ def _rename(source: str, old: str, new: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == old:
             node.id = new
-        elif isinstance(node, ast.FunctionDef) and node.name == old:
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == old:
             node.name = new
     return ast.unparse(tree)
 

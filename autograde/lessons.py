@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import jupytext
+import nbformat
 
 from autograde.misconceptions import Candidate, candidates
 
@@ -45,7 +46,7 @@ class Lesson:
     @functools.cached_property
     def cells(self):
         """The cells of the solution's source, as notebook nodes."""
-        return jupytext.read(self.source).cells
+        return read_script(self.source).cells
 
     @functools.cached_property
     def exercises(self) -> list[Exercise]:
@@ -85,6 +86,11 @@ class Lesson:
             return None
         names = re.findall(r"^class (Test\w+)", self.grader_file.read_text(encoding="utf-8"), re.MULTILINE)
         return next((name for name in names if plain(name) == f"test{plain(exercise)}"), None)
+
+
+def read_script(path: Path) -> nbformat.NotebookNode:
+    """A percent script as a notebook, its marks in the cells' metadata. A script needs no header of its own."""
+    return jupytext.read(path, fmt="py:percent")
 
 
 def plain(name: str) -> str:

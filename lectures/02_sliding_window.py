@@ -1,15 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # 02 · Sliding window
 #
@@ -29,8 +17,6 @@
 # Slides: "naive segmentation", from the first one to "run the convolutions on the whole picture".
 
 # %%
-import time
-
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -38,7 +24,8 @@ from torch import nn
 
 from seglab.figures import overlay, show, show_images
 from seglab.scenes import CLASSES, load_crops, load_scenes
-from seglab.training import fit, predict_logits
+from seglab.timing import side_by_side, times_faster
+from seglab.training import fit, mirror_and_recolour, predict_logits
 
 # %% [markdown]
 # ## The picture and its windows
@@ -165,19 +152,10 @@ print(sum(p.numel() for p in classifier.parameters()), "parameters")
 
 # %% [markdown]
 # Training takes half a minute or so. The colours of our clothes are invented, so trousers with red and blue exchanged
-# are as good as before: `augment` mirrors pictures, exchanges colour channels and changes the brightness.
-
+# are as good as before: `mirror_and_recolour` mirrors pictures, exchanges colour channels and changes the brightness.
 
 # %%
-def augment(images, target, generator):
-    """Mirror half of the batch, exchange colour channels, make each picture darker or brighter."""
-    mirrored = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
-    images = torch.where(mirrored, images.flip(3), images)
-    images = images[:, torch.randperm(3, generator=generator)]
-    return images * (0.6 + 0.8 * torch.rand(len(images), 1, 1, 1, generator=generator)), target
-
-
-fit(classifier, crops, labels, epochs=6, batch_size=32, lr=3e-3, seed=0, augment=augment)
+fit(classifier, crops, labels, epochs=6, batch_size=32, lr=3e-3, seed=0, augment=mirror_and_recolour)
 
 guesses = predict_logits(classifier, val_crops).argmax(1)  # (500,)
 for number, name in enumerate(CLASSES):
@@ -208,17 +186,7 @@ def map_one_by_one(picture):
     return scores  # (5, 25, 25)
 
 
-def timed(draw_map, repeat=3):
-    """The map of our scene, and the seconds of the fastest of a few runs."""
-    seconds = []
-    for _ in range(repeat):
-        begin = time.perf_counter()
-        scores = draw_map(scene)
-        seconds.append(time.perf_counter() - begin)
-    return scores, min(seconds)
-
-
-naive, naive_seconds = timed(map_one_by_one, repeat=1)  # (5, 25, 25)
+naive = map_one_by_one(scene)  # (5, 25, 25)
 coarse = naive.argmax(0)  # (25, 25)
 
 # %% [markdown]
@@ -283,10 +251,12 @@ def map_in_batches(picture):
     return torch.stack(rows).permute(2, 0, 1)  # (5, 25, 25)
 
 
-batched, batched_seconds = timed(map_in_batches)  # (5, 25, 25)
+batched = map_in_batches(scene)  # (5, 25, 25)
+seconds = side_by_side({"one by one": lambda: map_one_by_one(scene), "batches": lambda: map_in_batches(scene)})
+faster = times_faster(seconds, base="one by one")
 
 assert torch.allclose(batched, naive, atol=1e-4)
-print(f"largest difference {(batched - naive).abs().max():.0e}; {naive_seconds / batched_seconds:.1f} times as fast")
+print(f"largest difference {(batched - naive).abs().max():.0e}; {faster['batches']:.1f} times as fast")
 
 # %% [markdown]
 # ## Where does the work go?
@@ -360,7 +330,7 @@ def map_shared(picture):
     return torch.stack(rows).permute(2, 0, 1)  # (5, 25, 25)
 
 
-shared, shared_seconds = timed(map_shared)  # (5, 25, 25)
+shared = map_shared(scene)  # (5, 25, 25)
 
 with torch.no_grad():
     assert features(scene[None]).shape == (1, 64, 30, 30)
@@ -381,17 +351,18 @@ picture_convs = conv1 * 252**2 + conv2 * 124**2 + conv3 * 60**2  # 256 -> 252 ->
 naive_cost = 625 * (window_convs + dense)
 shared_cost = picture_convs + 625 * dense
 
-names = ["shared features", "naive, in batches", "naive, one by one"]
+ways = {"shared features": map_shared, "naive, in batches": map_in_batches, "naive, one by one": map_one_by_one}
+seconds = side_by_side({name: lambda way=way: way(scene) for name, way in ways.items()})
+faster = times_faster(seconds, base="shared features")
 adds = [1, naive_cost / shared_cost, naive_cost / shared_cost]
-seconds = [1, batched_seconds / shared_seconds, naive_seconds / shared_seconds]
 figure = Figure(figsize=(9, 2.2), layout="constrained")
 for axis, title, values in zip(
     figure.subplots(1, 2, sharey=True),
     ["multiply-adds, shared = 1", "seconds, shared = 1"],
-    [adds, seconds],
+    [adds, [1 / faster[name] for name in ways]],
     strict=True,
 ):
-    axis.bar_label(axis.barh(names, values, color="#0072b2"), fmt="%.1f", padding=3)
+    axis.bar_label(axis.barh(list(ways), values, color="#0072b2"), fmt="%.1f", padding=3)
     axis.set_title(title, fontsize=10)
     axis.margins(x=0.15)
 show(
@@ -478,7 +449,7 @@ torch.manual_seed(0)
 padded_features = nn.Sequential(*stage(3, 16, 5, 2), *stage(16, 32, 3, 1), *stage(32, 64, 3, 1))  # 64 -> 32 -> 16 -> 8
 padded_head = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * 8 * 8, 64), nn.ReLU(), nn.Linear(64, 5))
 padded_classifier = nn.Sequential(padded_features, padded_head).to(memory_format=torch.channels_last)
-fit(padded_classifier, crops, labels, epochs=2, batch_size=32, lr=3e-3, seed=0, augment=augment)
+fit(padded_classifier, crops, labels, epochs=2, batch_size=32, lr=3e-3, seed=0, augment=mirror_and_recolour)
 
 with torch.no_grad():
     whole = padded_features(scene[None])[0]  # (64, 32, 32)

@@ -4,7 +4,11 @@ One request is one frame holding a dict, and so is one reply. Nothing here knows
 in the student's own process, and whatever it says is checked on the other side.
 """
 
+import functools
 import traceback
+import types
+
+from torch import nn
 
 from seglab.wire import Reference, Unsendable, pack, unpack
 
@@ -43,14 +47,15 @@ class Agent:
             function = self.namespace[target] if isinstance(target, str) else target
             if request.get("method"):
                 function = getattr(function, request["method"])
-            return function(*request["args"], **request["kwargs"])
+            result = function(*request["args"], **request["kwargs"])
+            return list(result) if request.get("method") and isinstance(result, types.GeneratorType) else result
         if operation == "get":
-            return getattr(target, request["name"])
+            return functools.reduce(getattr, request["name"].split("."), target)
         return target  # "keep" and "value" differ only in whether the result is kept
 
     def _keep(self, value) -> Reference:
         self.kept.append(value)
-        return Reference("handle", len(self.kept) - 1, type(value).__name__)
+        return Reference("handle", len(self.kept) - 1, type(value).__name__, isinstance(value, nn.Module))
 
     def _refer(self, value):
         """What is not plain stays here, and the grader gets a handle to it (an nn.Module, for one)."""

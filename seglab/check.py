@@ -44,6 +44,20 @@ def check(function) -> None:
     _show(_checked(function, sys._getframe(1).f_globals))
 
 
+@contextmanager
+def once_written():
+    """For the cells that draw with your functions: if one is not there yet, say so in a sentence."""
+    try:
+        yield
+    except NotImplementedError:
+        print("A function that this cell needs is still a stub. Write it, then run this cell again.")
+    except Exception as error:
+        print(f"This cell cannot draw with your functions yet: {type(error).__name__}: {error}")
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot:
+        pyplot.close("all")
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Running
 # ---------------------------------------------------------------------------------------------------------------------

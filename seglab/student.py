@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import torch
+
 from seglab.agent import Agent
 from seglab.compare import Mismatch, describe
 from seglab.wire import Malformed, Reference, Unsendable, pack, unpack
@@ -154,6 +156,18 @@ class Function:
         """Call it, and leave the result where it is."""
         return self.student._call(self.name, None, args, kwargs, keep=True)
 
+    def module(self, *args, **kwargs) -> "Handle":
+        """Call it; what it builds must be a network, and that stays where it is.
+
+        Raises `Mismatch` if something else comes back.
+        """
+        got = self(*args, **kwargs)
+        if not isinstance(got, Handle):
+            raise Mismatch("type", "an nn.Module", describe(got))
+        if not got.is_module:
+            raise Mismatch("type", "an nn.Module", f"a {got.type_name}")
+        return got
+
 
 class Handle:
     """An object on the student's side: an `nn.Module` they built, or a tensor that must not be copied."""
@@ -162,6 +176,7 @@ class Handle:
         if reference.kind != "handle":
             raise Malformed("a callback is no result")
         self.student, self.number, self.type_name = student, reference.number, reference.type_name
+        self.is_module = reference.is_module
 
     def __call__(self, *args, **kwargs):
         return self.student._call(self, None, args, kwargs, keep=False)
@@ -170,9 +185,29 @@ class Handle:
         """Call one of its methods: `net.call("state_dict")`, `loss.call("backward")`."""
         return self.student._call(self, method, args, kwargs, keep=keep)
 
-    def get(self, attribute: str):
-        """Read one of its attributes: `x.get("grad")`."""
-        return self.student._request({"op": "get", "target": self, "name": attribute})
+    def get(self, attribute: str, *, keep: bool = False):
+        """Read one of its attributes, or one of a part of it: `x.get("grad")`, `net.get("0.weight")`."""
+        return self.student._request({"op": "get", "target": self, "name": attribute, "keep": keep})
+
+    def parameters(self) -> dict:
+        """The weights of a network by name, each once, as they are now; those that train say so by `requires_grad`."""
+        named = self.call("named_parameters")
+        good = type(named) is list and all(
+            type(one) is tuple and len(one) == 2 and type(one[0]) is str and isinstance(one[1], torch.Tensor)
+            for one in named
+        )
+        if not good:
+            raise Mismatch("type", "the named parameters of an nn.Module", describe(named))
+        return dict(named)
+
+    def gradients(self, x: torch.Tensor, grad: torch.Tensor) -> dict:
+        """What a network's weights get when `grad` comes back through its answer to `x`; None for one it did not use.
+
+        The network is left in the mode it is in. Its gradients are set to nothing first.
+        """
+        self.call("zero_grad")
+        self.call("__call__", x, keep=True).call("backward", grad)
+        return {name: self.get(f"{name}.grad") for name in self.parameters()}
 
     def value(self):
         """Fetch it."""

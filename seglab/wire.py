@@ -80,6 +80,8 @@ _MODULES = {
     nn.Tanh: [],
     nn.Sigmoid: [],
     nn.Identity: [],
+    nn.Softmax: ["dim"],
+    nn.Upsample: ["size", "scale_factor", "mode", "align_corners"],
     nn.Sequential: [],
 }
 _MODULES_BY_NAME = {cls.__name__: cls for cls in _MODULES}
@@ -94,10 +96,10 @@ class Malformed(Exception):
 
 
 class Reference:
-    """Something that stays on its own side and is only pointed at: a kept object, or a callback."""
+    """Something that stays on its own side and is only pointed at: a kept object (a network or not), or a callback."""
 
-    def __init__(self, kind: str, number: int, type_name: str = ""):
-        self.kind, self.number, self.type_name = kind, number, type_name
+    def __init__(self, kind: str, number: int, type_name: str = "", is_module: bool = False):
+        self.kind, self.number, self.type_name, self.is_module = kind, number, type_name, is_module
 
 
 def pack(value, refer=None) -> bytes:
@@ -167,7 +169,7 @@ class _Writer:
         if kind is np.ndarray or isinstance(value, np.generic):
             return self.array(value)
         if isinstance(value, Reference):
-            return {"is": value.kind, "number": value.number, "type": value.type_name}
+            return {"is": value.kind, "number": value.number, "type": value.type_name, "module": value.is_module}
         reference = self.refer(value) if self.refer else None
         if reference is not None:
             return self.node(reference, depth)
@@ -253,7 +255,8 @@ class _Reader:
         if kind == "module":
             return self.module(node, depth)
         if kind in ("handle", "callback") and self.resolve is not None:
-            return self.resolve(Reference(kind, int(node["number"]), str(node["type"])[:100]))
+            is_module = node["module"] is True
+            return self.resolve(Reference(kind, int(node["number"]), str(node["type"])[:100], is_module))
         raise Malformed(f"a node of kind {kind!r}")
 
     def module(self, node, depth):

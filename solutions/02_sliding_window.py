@@ -1,15 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # 02 · Sliding window: exercises
 #
@@ -37,30 +25,17 @@
 
 # %%
 import time
-from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
-from seglab.check import check
+from seglab.check import check, once_written
 from seglab.figures import overlay, show, show_images
+from seglab.layers import conv, linear, pool
 from seglab.photos import photo
 from seglab.scenes import CLASSES, load_crops, load_scenes
 from seglab.training import fit
-
-
-@contextmanager
-def once_written():
-    """For the cells that draw with your functions: if one is not there yet, say so in a sentence."""
-    try:
-        yield
-    except NotImplementedError:
-        print("A function that this cell needs is still a stub. Write it, then run this cell again.")
-    except Exception as error:
-        print(f"This cell cannot draw with your functions yet: {type(error).__name__}: {error}")
-    plt.close("all")
-
 
 # %% [markdown] locked="about_window_starts"
 # ## 1 · `window_starts`
@@ -704,14 +679,8 @@ check(multiply_adds)
 
 # %%
 WINDOW, STRIDE, JUMP = 64, 8, 4
-POOL = {"kind": "pool", "kernel_size": 2, "stride": 2}
-FEATURES = [
-    {"kind": "conv", "in_channels": 3, "out_channels": 6, "kernel_size": 5, "stride": 1, "padding": 0},
-    POOL,
-    {"kind": "conv", "in_channels": 6, "out_channels": 16, "kernel_size": 5, "stride": 1, "padding": 0},
-    POOL,
-]
-HEAD = [{"kind": "linear", "in_features": i, "out_features": o} for i, o in ((2704, 120), (120, 84), (84, 10))]
+FEATURES = [conv(3, 6, 5), pool(2), conv(6, 16, 5), pool(2)]
+HEAD = [linear(2704, 120), linear(120, 84), linear(84, 10)]
 
 with once_written():
     one_window = multiply_adds(FEATURES + HEAD, WINDOW, WINDOW)

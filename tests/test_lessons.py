@@ -5,13 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
 from autograde.build import build
-from autograde.lessons import ROOT, all_lessons, find_class
+from autograde.lessons import ROOT, all_lessons, find_class, read_script
 from seglab.check import examine
 
 LESSONS = all_lessons()
@@ -43,7 +42,7 @@ def test_building_again_gives_the_same_files(tmp_path):
 
 @each_lesson
 def test_a_lecture_has_the_form_of_one(lesson):
-    cells = jupytext.read(lesson.lecture).cells
+    cells = read_script(lesson.lecture).cells
     assert 1200 <= words(cells) <= 2500
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert len(code) <= 20

@@ -15,23 +15,12 @@ from autograde.reference.sliding_window import (
     sliding_window_scores,
     window_starts,
 )
+from seglab.layers import conv, linear, pool
 
 
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
-
-
-def conv(inputs, outputs, kernel, stride=1, padding=0):
-    names = ("kind", "in_channels", "out_channels", "kernel_size", "stride", "padding")
-    return dict(zip(names, ("conv", inputs, outputs, kernel, stride, padding), strict=True))
-
-
-def linear(inputs, outputs):
-    return {"kind": "linear", "in_features": inputs, "out_features": outputs}
-
-
-POOL = {"kind": "pool", "kernel_size": 2, "stride": 2}
 
 
 class TestWindowStarts:
@@ -195,14 +184,14 @@ class TestMultiplyAdds:
 
         features = nn.Sequential(nn.Conv2d(3, 6, 5, stride=2, padding=2), nn.MaxPool2d(2), nn.Conv2d(6, 7, 3))
         network = nn.Sequential(features, nn.Flatten(), nn.Linear(280, 9))
-        layers = [conv(3, 6, 5, 2, 2), POOL, conv(6, 7, 3), linear(280, 9)]
+        layers = [conv(3, 6, 5, 2, 2), pool(), conv(6, 7, 3), linear(280, 9)]
         with FlopCounterMode(display=False) as counter:
             network(torch.zeros(1, 3, 30, 42))
         assert 2 * multiply_adds(layers, 30, 42) == counter.get_total_flops()
 
     def test_slide_ratio(self):
         """LeNet on 256 x 256, window 64, stride 8: shared is 8.2 times cheaper, its convolutions alone 31.5."""
-        features = [conv(3, 6, 5), POOL, conv(6, 16, 5), POOL]
+        features = [conv(3, 6, 5), pool(), conv(6, 16, 5), pool()]
         head = [linear(2704, 120), linear(120, 84), linear(84, 10)]
         naive = 625 * multiply_adds(features + head, 64, 64)
         shared = multiply_adds(features, 256, 256) + 625 * multiply_adds(head, 13, 13)
@@ -212,7 +201,7 @@ class TestMultiplyAdds:
         assert math.isclose(only_features, 31.5, abs_tol=0.1)
 
     def test_costs_of_parts_add_up(self):
-        features, head = [conv(1, 4, 3, 1, 1), POOL], [linear(4 * 4 * 3, 5), linear(5, 2)]
+        features, head = [conv(1, 4, 3, 1, 1), pool()], [linear(4 * 4 * 3, 5), linear(5, 2)]
         assert multiply_adds(features + head, 8, 6) == multiply_adds(features, 8, 6) + multiply_adds(head, 4, 3)
 
     @pytest.mark.parametrize(
@@ -220,7 +209,7 @@ class TestMultiplyAdds:
         [
             [conv(1, 2, 3), conv(3, 4, 1)],
             [conv(1, 2, 9)],
-            [conv(1, 1, 3), {"kind": "pool", "kernel_size": 7, "stride": 1}],
+            [conv(1, 1, 3), pool(7, 1)],
             [conv(1, 2, 3), linear(72, 3), linear(4, 3)],
             [linear(65, 3)],
             [{"kind": "dropout"}],

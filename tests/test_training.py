@@ -1,11 +1,13 @@
 """The training loop learns, is reproducible, and refuses nonsense."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seglab.training import cross_entropy, fit, pixel_accuracy, predict_logits
+from seglab.training import cross_entropy, fit, miou, mirror_and_recolour, pixel_accuracy, predict_logits
 
 
 def colour_data(count=64):
@@ -38,7 +40,7 @@ class TestFit:
         masks[:, 0] = 255  # ignored, and of no use
         torch.manual_seed(0)
         model = nn.Conv2d(3, 2, 1)
-        history = fit(model, images, masks, steps=60, lr=0.3, val=(images, masks))
+        history = fit(model, images, masks, steps=60, lr=0.3, val=(images, masks), metric=pixel_accuracy)
         assert history.scores[-1][1] > 0.95
 
     def test_same_seed_same_weights_and_another_seed_others(self):
@@ -163,3 +165,28 @@ class TestHelpers:
         target = torch.randint(0, 3, (2, 4, 4), generator=torch.Generator().manual_seed(0))
         target[0] = 255
         assert torch.allclose(cross_entropy(logits, target), F.cross_entropy(logits[1:], target[1:]))
+
+    def test_miou_agrees_with_torchmetrics(self):
+        from torchmetrics.classification import MulticlassJaccardIndex
+
+        oracle = MulticlassJaccardIndex(5, average="macro", ignore_index=255)
+        for classes in (5, 3):  # with 3, two classes occur nowhere
+            logits = torch.randn(2, 5, 6, 7, generator=torch.Generator().manual_seed(classes))
+            logits[:, classes:] = -9
+            target = torch.randint(0, classes, (2, 6, 7), generator=torch.Generator().manual_seed(1))
+            target[0, :2] = 255
+            assert miou(logits, target) == pytest.approx(oracle(logits, target).item())
+        assert math.isnan(miou(logits, torch.full_like(target, 255)))
+
+    def test_masks_are_mirrored_with_their_pictures_and_labels_stay(self):
+        images = torch.rand(8, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+        masks = (images.sum(1) > 1.5).long()
+        got, got_masks = mirror_and_recolour(images, masks, torch.Generator().manual_seed(3))
+        mirrored = (got_masks != masks).flatten(1).any(1)
+        assert 0 < mirrored.sum() < 8
+        for picture, mask, old, flipped in zip(got, got_masks, masks, mirrored, strict=True):
+            assert torch.equal(mask, old.flip(1) if flipped else old)
+            bright = picture.sum(0)  # a recoloured picture keeps its order of brightness
+            assert bright[mask == 1].min() > bright[mask == 0].max()
+        labels = torch.arange(8)
+        assert torch.equal(mirror_and_recolour(images, labels, torch.Generator())[1], labels)

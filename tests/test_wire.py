@@ -164,7 +164,7 @@ BAD_FRAMES = {
     "offset no int": frame(TENSOR | {"at": 0.5}, b"12345678"),
     "unknown dtype": frame(TENSOR | {"dtype": "object"}, b"12345678"),
     "array of objects": frame({"is": "array", "dtype": "object", "shape": [1], "at": 0}, b"12345678"),
-    "handle unasked": frame({"is": "handle", "number": 0, "type": "x"}),
+    "handle unasked": frame({"is": "handle", "number": 0, "type": "x", "module": True}),
     "callback unasked": frame({"is": "callback", "number": 0, "type": "x"}),
     "module unasked": frame({"is": "module", "class": "Linear", "arguments": {}, "training": True}),
     "two tensors in one buffer": frame([TENSOR, TENSOR], b"12345678"),
@@ -220,6 +220,54 @@ def test_handles_stay_where_they_are():
     view = student.view.kept(tensor)
     tensor.call("fill_", 7.0, keep=True)
     assert_same(view.value(), torch.full((3,), 7.0))
+
+
+def test_a_network_stays_behind_a_handle_and_can_be_asked():
+    def build(inputs, outputs):
+        return nn.Sequential(nn.Linear(inputs, 4), nn.ReLU(), nn.Linear(4, outputs, bias=False))
+
+    student = local_student({"build": build})
+    net = student.build.module(3, 2)
+    weights = net.parameters()
+    assert {name: tuple(w.shape) for name, w in weights.items()} == {
+        "0.weight": (4, 3),
+        "0.bias": (4,),
+        "2.weight": (2, 4),
+    }
+    assert all(w.requires_grad for w in weights.values())
+    assert_same(net.get("0.weight").detach(), weights["0.weight"].detach())
+
+    mine = build(3, 2)
+    mine.load_state_dict({name: w.detach() for name, w in weights.items()})
+    x, grad = torch.rand(5, 3), torch.rand(5, 2)
+    assert_same(net(x).detach(), mine(x).detach())
+    for _ in range(2):  # gradients do not add up
+        gradients = net.gradients(x, grad)
+    mine(x).backward(grad)
+    for name, parameter in mine.named_parameters():
+        assert_same(gradients[name], parameter.grad)
+    kept = net.get("0.weight", keep=True)
+    kept.get("data", keep=True).call("zero_", keep=True)
+    assert not net.get("0.weight").any()
+
+
+@pytest.mark.parametrize("answer", [None, torch.zeros(2), len, [nn.ReLU()]], ids=["None", "tensor", "function", "list"])
+def test_what_is_no_network_is_refused_as_one(answer):
+    from seglab.compare import Mismatch
+
+    with pytest.raises((Mismatch, StudentError), match=r"nn.Module|Unsendable"):
+        local_student({"build": lambda: answer}).build.module()
+
+
+def test_a_network_that_lies_about_its_parameters_is_the_students_mistake():
+    from seglab.compare import Mismatch
+
+    class Liar(nn.Module):
+        def named_parameters(self, *args, **kwargs):
+            return [("weight", 3)]
+
+    with pytest.raises(Mismatch, match="named parameters"):
+        local_student({"build": Liar}).build.module().parameters()
 
 
 def test_errors_of_the_student_arrive_as_such():

@@ -5,16 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from autograde.testing import Counter, draw, fill, random_tensor
 from seglab.compare import Mismatch, assert_same
-
-
-def random_picture(rng, channels, height, width):
-    return torch.from_numpy(rng.standard_normal((channels, height, width), dtype=np.float32))
-
-
-def draw(rng, low, high):
-    """A random int, both ends included."""
-    return int(rng.integers(low, high + 1))
 
 
 def cut(image, window, stride):
@@ -90,20 +82,20 @@ class TestExtractWindows:
         for rows, cols in ((2, 5), (4, 3)):
             stride = draw(rng, 2, 3)
             window = stride + draw(rng, 1, 3)
-            image = random_picture(rng, 2, window + (rows - 1) * stride + 1, window + (cols - 1) * stride)
+            image = random_tensor(rng, 2, window + (rows - 1) * stride + 1, window + (cols - 1) * stride)
             assert_same(student.extract_windows(image, window, stride), cut(image, window, stride))
 
     def test_gaps(self, student, rng):
         """A stride larger than the window skips pixels"""
         window = draw(rng, 2, 4)
         stride = window + draw(rng, 1, 3)
-        image = random_picture(rng, 3, window + 2 * stride, window + 3 * stride + 1)
+        image = random_tensor(rng, 3, window + 2 * stride, window + 3 * stride + 1)
         assert_same(student.extract_windows(image, window, stride), cut(image, window, stride))
 
     @pytest.mark.weight(2)
     def test_no_copy(self, student, rng):
         """What is drawn into the picture after the call appears in the windows: they are a view of it"""
-        image, change = random_picture(rng, 2, 7, 9), draw(rng, 2, 9)
+        image, change = random_tensor(rng, 2, 7, 9), draw(rng, 2, 9)
         kept = student.keep(image)
         windows = student.extract_windows.kept(kept, 3, 2)
         assert_same(windows.value(), cut(image, 3, 2))
@@ -118,12 +110,12 @@ class TestExtractWindows:
     def test_one_window(self, student, rng):
         """A picture of one channel and the size of one window: all five dimensions are there"""
         side = draw(rng, 2, 6)
-        image = random_picture(rng, 1, side, side)
+        image = random_tensor(rng, 1, side, side)
         assert_same(student.extract_windows(image, side, draw(rng, 1, 9)), image[None, None])
 
     def test_not_a_picture(self, student, rng):
         """A tensor that is not (C, H, W), or without pixels, raises ValueError"""
-        image = random_picture(rng, 3, 5, 6)
+        image = random_tensor(rng, 3, 5, 6)
         assert_same(student.extract_windows(image, 3, 2), cut(image, 3, 2))
         for bad in (image[0], image[None], image[:0], image[:, :0], image[:, :, :0]):
             with student.raises(ValueError):
@@ -131,22 +123,11 @@ class TestExtractWindows:
 
     def test_window_too_large(self, student, rng):
         """A window higher, or wider, than the picture raises ValueError"""
-        image = random_picture(rng, 3, 5, 8)
+        image = random_tensor(rng, 3, 5, 8)
         assert_same(student.extract_windows(image, 4, 1), cut(image, 4, 1))
         for bad in (image, image.mT):
             with student.raises(ValueError):
                 student.extract_windows(bad, draw(rng, 6, 8), 1)
-
-
-class Counter:
-    """Makes a callback that notes the shapes of what it is called with."""
-
-    def __init__(self, function):
-        self.function, self.shapes = function, []
-
-    def __call__(self, batch):
-        self.shapes.append(tuple(batch.shape))
-        return self.function(batch)
 
 
 def random_classifier(rng, channels, window, num_classes):
@@ -169,14 +150,14 @@ class TestSlidingWindowScores:
     def test_every_window(self, student, rng):
         """The scores of each window are where they belong, on pictures of any shape"""
         for size in ((9, 17), (17, 8)):
-            image, classifier = random_picture(rng, 2, *size), random_classifier(rng, 2, 3, 5)
+            image, classifier = random_tensor(rng, 2, *size), random_classifier(rng, 2, 3, 5)
             got = student.sliding_window_scores(classifier, image, 3, 2, int(rng.choice([5, 7])))
             assert_same(got, classify_each(classifier, image, 3, 2))
 
     @pytest.mark.weight(2)
     def test_number_of_calls(self, student, rng):
         """n windows take ceil(n / batch_size) calls with at most batch_size windows each"""
-        image = random_picture(rng, 2, 8, 10)  # 7 x 9 = 63 windows
+        image = random_tensor(rng, 2, 8, 10)  # 7 x 9 = 63 windows
         for batch_size in (draw(rng, 4, 6), 21, draw(rng, 40, 60)):
             classifier = Counter(random_classifier(rng, 2, 2, 3))
             got = student.sliding_window_scores(classifier, image, 2, 1, batch_size)
@@ -188,14 +169,14 @@ class TestSlidingWindowScores:
 
     def test_batch_of_all(self, student, rng):
         """A batch size beyond the number of windows, and one of a single window, give the same scores"""
-        image, classifier = random_picture(rng, 1, 6, 5), random_classifier(rng, 1, 4, 2)
+        image, classifier = random_tensor(rng, 1, 6, 5), random_classifier(rng, 1, 4, 2)
         for batch_size in (1, draw(rng, 7, 99)):
             got = student.sliding_window_scores(classifier, image, 4, 1, batch_size)
             assert_same(got, classify_each(classifier, image, 4, 1))
 
     def test_dtype(self, student, rng):
         """The map has the dtype of what the classifier returns"""
-        image, floats = random_picture(rng, 1, 5, 7), random_classifier(rng, 1, 3, 2)
+        image, floats = random_tensor(rng, 1, 5, 7), random_classifier(rng, 1, 3, 2)
 
         def doubles(batch):
             return floats(batch).double()
@@ -209,7 +190,7 @@ class TestSlidingWindowScores:
 
     def test_no_gradient(self, student, rng):
         """A network with weights gives the right scores, and no gradient is recorded"""
-        image, network = random_picture(rng, 2, 5, 6), nn.Sequential(nn.Flatten(), nn.Linear(18, 3))
+        image, network = random_tensor(rng, 2, 5, 6), nn.Sequential(nn.Flatten(), nn.Linear(18, 3))
         fill(rng, network)
         got = student.sliding_window_scores(network, image, 3, 1, 5)
         assert_same(got, classify_each(network, image, 3, 1))
@@ -218,7 +199,7 @@ class TestSlidingWindowScores:
 
     def test_wrong_classifier(self, student, rng):
         """A classifier that does not return (B, num_classes) raises ValueError"""
-        image, classifier = random_picture(rng, 1, 4, 5), random_classifier(rng, 1, 2, 4)
+        image, classifier = random_tensor(rng, 1, 4, 5), random_classifier(rng, 1, 2, 4)
         got = student.sliding_window_scores(classifier, image, 2, 1, 4)
         assert_same(got, classify_each(classifier, image, 2, 1))
         for wrong in (
@@ -233,19 +214,12 @@ class TestSlidingWindowScores:
 
     def test_bad_batch_size(self, student, rng):
         """A batch size below 1 raises ValueError"""
-        image, classifier = random_picture(rng, 1, 4, 5), random_classifier(rng, 1, 2, 4)
+        image, classifier = random_tensor(rng, 1, 4, 5), random_classifier(rng, 1, 2, 4)
         got = student.sliding_window_scores(classifier, image, 2, 2, 1)
         assert_same(got, classify_each(classifier, image, 2, 2))
         for batch_size in (0, -draw(rng, 1, 9)):
             with student.raises(ValueError):
                 student.sliding_window_scores(classifier, image, 2, 2, batch_size)
-
-
-def fill(rng, network):
-    """Random weights of the run, not torch's."""
-    for parameter in network.parameters():
-        values = torch.from_numpy(rng.standard_normal(tuple(parameter.shape), dtype=np.float32))
-        parameter.data.copy_(values / max(1, parameter[0].numel()) ** 0.5)
 
 
 def nearest_by_distance(scores, image_size, window, stride):
@@ -350,13 +324,13 @@ class TestSharedFeatureScores:
     def test_equals_naive(self, student, rng):
         """Networks without padding: the same scores as classifying every window on its own, on pictures of any shape"""
         for size, window, side in (((24, 33), 14, 2), ((39, 26), 18, 3)):
-            image, features, head = random_picture(rng, 2, *size), random_features(rng), random_head(rng, side)
+            image, features, head = random_tensor(rng, 2, *size), random_features(rng), random_head(rng, side)
             naive = classify_each(nn.Sequential(features, head), image, window, 4)
             assert_same(student.shared_feature_scores(features, head, image, window, 4, 4), naive)
 
     def test_larger_strides(self, student, rng):
         """A stride of several jumps leaves features out between two windows"""
-        image, features, head = random_picture(rng, 2, 36, 45), random_features(rng), random_head(rng, 2)
+        image, features, head = random_tensor(rng, 2, 36, 45), random_features(rng), random_head(rng, 2)
         for stride in (8, 12):
             naive = classify_each(nn.Sequential(features, head), image, 14, stride)
             assert_same(student.shared_feature_scores(features, head, image, 14, stride, 4), naive)
@@ -364,7 +338,7 @@ class TestSharedFeatureScores:
     @pytest.mark.weight(2)
     def test_features_once(self, student, rng):
         """Features of the whole picture once, of a single window at most once more, of nothing else"""
-        image, network, head = random_picture(rng, 2, 28, 32), random_features(rng), random_head(rng, 2)
+        image, network, head = random_tensor(rng, 2, 28, 32), random_features(rng), random_head(rng, 2)
         features = Counter(lambda pictures: network(pictures).detach())
         got = student.shared_feature_scores(features, head, image, 14, 4, 4)
         assert_same(got, classify_each(nn.Sequential(network, head), image, 14, 4))
@@ -374,7 +348,7 @@ class TestSharedFeatureScores:
 
     def test_head_sees_windows(self, student, rng):
         """The head is given every feature window exactly once, in batches (B, D, k, k)"""
-        image, features = random_picture(rng, 2, 34, 26), random_features(rng)
+        image, features = random_tensor(rng, 2, 34, 26), random_features(rng)
         classifier = random_classifier(rng, 4, 3, 5)
         head = Counter(classifier)
         naive = classify_each(lambda one: classifier(features(one)), image, 18, 8)
@@ -386,7 +360,7 @@ class TestSharedFeatureScores:
         """Windows whose last pixels reach no feature: rows and columns are still those of the whole windows"""
         features, head = random_features(rng), random_head(rng, 2)
         for size in ((17 + 8 + draw(rng, 1, 3), 17 + 12), (17 + 4, 17 + 8 + draw(rng, 1, 3))):
-            image = random_picture(rng, 2, *size)
+            image = random_tensor(rng, 2, *size)
             naive = classify_each(nn.Sequential(features, head), image, 17, 4)
             assert_same(student.shared_feature_scores(features, head, image, 17, 4, 4), naive)
 
@@ -395,13 +369,13 @@ class TestSharedFeatureScores:
         features, head = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Sigmoid()), random_head(rng, 2)
         fill(rng, features)
         for size, stride in (((4, 4), draw(rng, 1, 5)), ((5, 8), 1), ((9, 6), 3)):
-            image = random_picture(rng, 2, *size)
+            image = random_tensor(rng, 2, *size)
             naive = classify_each(nn.Sequential(features, head), image, 4, stride)
             assert_same(student.shared_feature_scores(features, head, image, 4, stride, 1), naive)
 
     def test_no_gradient(self, student, rng):
         """Networks with weights give the right scores, and no gradient is recorded"""
-        image, features, head = random_picture(rng, 2, 20, 24), random_features(rng), random_head(rng, 2)
+        image, features, head = random_tensor(rng, 2, 20, 24), random_features(rng), random_head(rng, 2)
         got = student.shared_feature_scores(features, head, image, 14, 4, 4)
         assert_same(got, classify_each(nn.Sequential(features, head), image, 14, 4))
         if got.requires_grad:
@@ -409,7 +383,7 @@ class TestSharedFeatureScores:
 
     def test_bad_arguments(self, student, rng):
         """A stride that is no multiple of the jump, and a window larger than the picture, raise ValueError"""
-        image, features, head = random_picture(rng, 2, 24, 20), random_features(rng), random_head(rng, 2)
+        image, features, head = random_tensor(rng, 2, 24, 20), random_features(rng), random_head(rng, 2)
         naive = classify_each(nn.Sequential(features, head), image, 14, 4)
         assert_same(student.shared_feature_scores(features, head, image, 14, 4, 4), naive)
         for stride in (2, 4 * draw(rng, 1, 2) + draw(rng, 1, 3)):

@@ -46,4 +46,5 @@ def _mark(exercise, **fields):
 
 def candidates(module) -> list[Candidate]:
     """The marked functions of a module, in the order they are written."""
-    return [value.candidate for value in vars(module).values() if hasattr(value, "candidate")]
+    # In its own namespace: a class that is built on a marked one is not marked itself.
+    return [value.candidate for value in vars(module).values() if "candidate" in getattr(value, "__dict__", {})]

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from seglab.compare import Mismatch, assert_same
+from seglab.layers import conv, linear, pool
 
 
 def counting_picture(height, width):
@@ -202,15 +203,6 @@ class TestSharedFeatureScores:
             student.shared_feature_scores(nn.AvgPool2d(2), corners, picture, 2, 3, 2)
 
 
-def conv(inputs, outputs, size, stride=1, padding=0):
-    """The description of a convolution, as the exercise states it."""
-    names = ("kind", "in_channels", "out_channels", "kernel_size", "stride", "padding")
-    return dict(zip(names, ("conv", inputs, outputs, size, stride, padding), strict=True))
-
-
-HALVE = {"kind": "pool", "kernel_size": 2, "stride": 2}
-
-
 class TestMultiplyAdds:
     """multiply_adds: what one forward pass costs"""
 
@@ -224,11 +216,11 @@ class TestMultiplyAdds:
 
     def test_dense(self, student):
         """Pooling costs nothing but shrinks the map: 4 channels of 6 x 4 become 3 x 2, then 24 inputs to 10 outputs"""
-        layers = [conv(1, 4, 1), HALVE, {"kind": "linear", "in_features": 24, "out_features": 10}]
+        layers = [conv(1, 4, 1), pool(), linear(24, 10)]
         assert_same(student.multiply_adds(layers, 6, 4), 96 + 240)
 
     def test_misfit(self, student):
         """A dense layer for 25 inputs after a map of 24 numbers raises ValueError with a message"""
-        assert_same(student.multiply_adds([conv(2, 3, 2), HALVE, conv(3, 1, 1)], 5, 5), 384 + 12)
+        assert_same(student.multiply_adds([conv(2, 3, 2), pool(), conv(3, 1, 1)], 5, 5), 384 + 12)
         with student.raises(ValueError):
-            student.multiply_adds([conv(1, 4, 1), {"kind": "linear", "in_features": 25, "out_features": 10}], 3, 2)
+            student.multiply_adds([conv(1, 4, 1), linear(25, 10)], 3, 2)
