@@ -1,0 +1,27 @@
+"""The encoder that the course's segmentation networks share, small enough to train on a laptop's CPU."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+WIDTHS = (16, 32, 64, 96, 128)
+
+
+def halving_encoder(widths: Sequence[int] = WIDTHS, in_channels: int = 3) -> nn.Sequential:
+    """Stages in the manner of VGG, each halving height and width: the first gives (N, widths[0], H / 2, W / 2).
+
+    One 3 x 3 convolution per stage where VGG-16 has two or three (Simonyan and Zisserman 2015, table 1), with batch
+    normalization, which VGG did not have. Sizes are rounded down where they cannot be halved.
+    """
+    stages = nn.Sequential()
+    for width in widths:
+        stages.append(
+            nn.Sequential(
+                nn.Conv2d(in_channels, width, kernel_size=3, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            )
+        )
+        in_channels = width
+    return stages
