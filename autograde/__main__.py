@@ -22,8 +22,18 @@ def main(arguments=None) -> int:
     command = commands.add_parser("report", help="students by exercises, after nbgrader autograde")
     command.add_argument("assignment")
     command.add_argument("--course", type=Path, default=Path(), help="the course folder (default: here)")
+    command = commands.add_parser("new-lesson", help="every piece of a lesson, to be filled in")
+    command.add_argument("lesson", help="NN_topic")
+    command.add_argument("exercises", nargs="*", help="its first exercises, by the names of their functions")
+    command = commands.add_parser("new-exercise", help="every piece of an exercise, to be filled in")
+    command.add_argument("lesson", help="NN or NN_topic")
+    command.add_argument("exercise", help="the name of its function")
     given = parser.parse_args(arguments)
-    return _COMMANDS[given.command](given)
+    try:
+        return _COMMANDS[given.command](given)
+    except ValueError as error:
+        print(f"autograde {given.command}: {error}", file=sys.stderr)
+        return 2
 
 
 def _notebooks(given) -> int:
@@ -69,7 +79,36 @@ def _report(given) -> int:
     return 0
 
 
-_COMMANDS = {"notebooks": _notebooks, "audit": _audit, "demo": _demo, "release": _release, "report": _report}
+def _new_lesson(given) -> int:
+    from autograde.scaffold import new_lesson
+
+    return _written(given.lesson, new_lesson(given.lesson, given.exercises))
+
+
+def _new_exercise(given) -> int:
+    from autograde.scaffold import new_exercise
+
+    return _written(given.lesson, new_exercise(given.lesson, given.exercise))
+
+
+def _written(lesson, paths) -> int:
+    from autograde.lessons import ROOT
+
+    for path in paths:
+        print(path.relative_to(ROOT))
+    print(f"What is left to write says TODO; then: make notebooks LESSON={lesson[:2]}, make audit LESSON={lesson[:2]}")
+    return 0
+
+
+_COMMANDS = {
+    "notebooks": _notebooks,
+    "audit": _audit,
+    "demo": _demo,
+    "release": _release,
+    "report": _report,
+    "new-lesson": _new_lesson,
+    "new-exercise": _new_exercise,
+}
 
 
 if __name__ == "__main__":

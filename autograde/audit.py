@@ -7,6 +7,7 @@ students receive holds nothing of what is hidden, and the function that was grad
 import ast
 import json
 import math
+import re
 import resource
 import shutil
 import signal
@@ -30,6 +31,7 @@ from autograde.lessons import ROOT, Lesson, all_lessons
 from autograde.release import leaks, make_bundle
 from autograde.report import read_json
 from autograde.rules import broken_rule
+from autograde.scaffold import placeholders
 
 SEEDS = range(20)
 MUTATION_SHARE = 0.95
@@ -49,6 +51,7 @@ class Gate:
 
 
 GATES = [
+    "pieces",
     "solution",
     "reference",
     "stub",
@@ -112,7 +115,7 @@ def table(gates: list[Gate]) -> str:
 def _in_process(task) -> list[Gate]:
     name, root, exercise = task
     lesson = Lesson(name, Path(root))
-    gates = (_reference, _constants, _misconceptions, _alternatives, _lecture, _mutants, _seeds)
+    gates = (_pieces, _reference, _constants, _misconceptions, _alternatives, _lecture, _mutants, _seeds)
     return [_guarded(gate, lesson, exercise) for gate in gates]
 
 
@@ -126,6 +129,48 @@ def _guarded(gate, lesson, exercise) -> Gate:
 def _grade(lesson, exercise, function, seed=0, **more) -> Verdict:
     with _bounded(SECONDS):
         return grade_functions(lesson, exercise, {exercise: function, **more}, seed)
+
+
+def _pieces(lesson, exercise) -> Gate:
+    """Everything that an exercise consists of is there, in order, and no placeholder is left."""
+    files = [lesson.source, lesson.check_file, lesson.reference_file, lesson.grader_file]
+    files += [lesson.misconception_file, lesson.alternative_file]
+    failures = _unwritten(files, exercise)
+    marks = [("locked", f"about_{exercise}"), ("solution", exercise), ("locked", f"help_{exercise}")]
+    marks.append(("check", exercise))
+    places = [next((i for i, c in enumerate(lesson.cells) if c.metadata.get(key) == name), -1) for key, name in marks]
+    if -1 in places or places != sorted(places):
+        failures.append("statement, solution, help and check are not all there in this order")
+    else:
+        failures += _form(exercise, lesson.cells[places[0] : places[-1] + 1])
+    for what, piece in (
+        ("class of visible checks", lesson.check_class(exercise)),
+        ("class of hidden tests", lesson.grader_class_name(exercise)),
+        ("reference", getattr(lesson.reference, exercise, None)),
+    ):
+        failures += [] if piece else [f"there is no {what}"]
+    return Gate(exercise, "pieces", "all" if not failures else "missing", failures)
+
+
+def _unwritten(files, name) -> list[str]:
+    return [f"still to be written: {places}" for path in files if (places := placeholders(path, name))]
+
+
+def _form(exercise, cells) -> list[str]:
+    """What the cells of an exercise, from its statement to its check, lack."""
+    solution = next(cell for cell in cells if cell.metadata.get("solution") == exercise)
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    wanted = {
+        "a table of arguments": "| argument" in cells[0].source,
+        "its minutes": "minutes" in cells[0].source,
+        "its difficulty": "difficulty" in cells[0].source,
+        "a docstring with an example": '"""' in solution.source and ">>>" in solution.source,
+        "three hints": re.findall(r"<summary>.*?Hint (\d)", text) == ["1", "2", "3"],
+        "help by symptom": text.count("<details>") == text.count("</details>") > 3,
+        f"the call check({exercise}), worth points": cells[-1].source.strip() == f"check({exercise})"
+        and cells[-1].metadata.get("points", 0) > 0,
+    }
+    return [f"it lacks {what}" for what, there in wanted.items() if not there]
 
 
 def _reference(lesson, exercise) -> Gate:
@@ -200,7 +245,8 @@ def _alternatives(lesson, exercise) -> Gate:
 def _lecture(lesson, exercise) -> Gate:
     if not lesson.lecture.exists():
         return Gate(exercise, "lecture", "missing", [f"{lesson.lecture.name} does not exist"])
-    functions, best, failures = _lecture_functions(lesson.lecture), 0.0, []
+    functions, best = _lecture_functions(lesson.lecture), 0.0
+    failures = _unwritten([lesson.lecture, lesson.source, lesson.reference_file], lesson.name)
     for name, function in functions.items():
         verdict = _grade(lesson, exercise, function)
         best = max(best, verdict.share)

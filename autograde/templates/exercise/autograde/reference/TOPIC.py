@@ -1,0 +1,5 @@
+
+
+def NAME(x: Tensor) -> Tensor:
+    """TODO(NAME): one sentence, shapes, errors raised, the source."""
+    raise NotImplementedError("TODO(NAME)")

@@ -1,0 +1,5 @@
+
+
+@alternative("NAME")
+def NAME_by_loop(x):
+    raise NotImplementedError("TODO(NAME)")
