@@ -5,7 +5,7 @@ LESSON ?=
 EXERCISE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test status notebooks audit demo release bench lint
+.PHONY: help lab test status notebooks audit demo release bench compare lint
 
 help:  ## this table
 	@printf '%-16s %-12s %s\n' command for does
@@ -48,6 +48,9 @@ release: .venv/dev  ## [instructor] the student's bundle, dist/
 
 bench: .venv/dev  ## [contributor] the benchmarks, as ratios
 	$(BIN)/python benchmarks/sliding_window.py
+
+compare: .venv/dev  ## [contributor] trains every network of the course and writes their table, docs/architectures.md
+	$(BIN)/python benchmarks/architectures.py --out docs/architectures.md
 
 lint: .venv/dev  ## [contributor] format and lint as CI does
 	$(BIN)/ruff format . && $(BIN)/ruff check .

@@ -9,9 +9,9 @@ Times are medians; what counts are the ratios, because the seconds are this mach
 import argparse
 
 import torch
-from autograde.reference.convolutionalization import convolutionalize
 from torch import nn
 
+from autograde.reference.convolutionalization import convolutionalize
 from autograde.reference.sliding_window import (
     multiply_adds,
     shared_feature_scores,

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 02 · Sliding window
 #
-# You know how to train a network that gives **one label for one picture**. Segmentation wants one label for every
-# pixel. The shortest way from the first to the second is to change nothing about the network: cut a small window out
-# of the picture, ask the network what is in the middle of it, move on by a few pixels, ask again.
+# A network that sees one pixel at a time cannot tell a shoe from a bag; that is where lesson 01 ended. A classifier
+# sees a whole piece of a picture, and can. But it gives **one label for one picture**, and segmentation wants one label
+# for every pixel. The shortest way from the first to the second is to change nothing about the network: cut a small
+# window out of the picture, ask the network what is in the middle of it, move on by a few pixels, ask again.
 #
 # This lesson does exactly that, and then makes it about twenty times cheaper without changing the answer. You will
 # see
@@ -30,10 +31,8 @@ from seglab.training import fit, mirror_and_recolour, predict_logits
 # %% [markdown]
 # ## The picture and its windows
 #
-# Our pictures are **composites**: real product photos of clothes, coloured and pasted on real photos of bricks,
-# gravel or grass. They are not photographs of a scene, but the masks are exact, and the sizes vary from about twenty
-# pixels to a third of the picture. Four classes and the background; the validation scenes contain clothes and
-# backgrounds that no training picture has.
+# Our pictures are the scenes of lesson 01, now with 256 × 256 pixels. Their objects have from about twenty pixels to
+# a third of the picture, and the validation scenes contain clothes and backgrounds that no training picture has.
 #
 # On the left, a scene of 256 × 256 pixels. The slide proposes a window of 64 × 64 pixels and a stride of 8: three
 # windows of the first row, and the very last one, are drawn on it. The dot in the middle of each window is the place
@@ -116,11 +115,11 @@ show(
 )
 
 # %% [markdown]
-# The network is a relative of LeNet: three times convolution and 2 × 2 pooling, then two dense layers. Two choices
-# matter later. All convolutions are **valid**: they have no padding. And it comes in two parts, `features`
-# (convolutions) and `head` (dense layers), so that we can use them apart. Batch normalization makes it learn faster;
-# it works on every position alike, so it changes nothing in what follows. Pooling before the ReLU gives the same as
-# after it and has four times less to do.
+# The network is a relative of LeNet, which is in lesson 03: three times convolution and 2 × 2 pooling, then two dense
+# layers. Two choices matter later. All convolutions are **valid**: they have no padding. And it comes in two parts,
+# `features` (convolutions) and `head` (dense layers), so that we can use them apart. Batch normalization makes it learn
+# faster; it works on every position alike, so it changes nothing in what follows. Pooling before the ReLU gives the
+# same as after it and has four times less to do.
 #
 # The table below is printed by the network itself. One window becomes 64 × 6 × 6.
 
@@ -313,9 +312,10 @@ assert window_convs / (window_convs + dense) > 0.98
 # | stage 3 | **64 × 6 × 6** | **64 × 30 × 30** |
 # | feature windows | 1 | 25 × 25 |
 #
-# Three poolings halve the resolution three times, so one step in the features is 2 · 2 · 2 = 8 pixels: just our
-# stride. The feature window therefore moves by **one**. It is **six** wide, because that is what becomes of 64
-# pixels, not 64 / 8 = 8: valid convolutions eat the rim. And 30 − 6 + 1 = 25, the same 25 as before.
+# Three poolings halve the resolution three times, so neighbouring features lie 2 · 2 · 2 = 8 pixels apart. We call this
+# distance the **jump** of the map. It is just our stride, so the feature window moves by **one**. It is **six** wide,
+# because that is what becomes of 64 pixels, not 64 / 8 = 8: valid convolutions eat the rim. And 30 − 6 + 1 = 25, the
+# same 25 as before.
 
 
 # %%
@@ -355,15 +355,16 @@ ways = {"shared features": map_shared, "naive, in batches": map_in_batches, "nai
 seconds = side_by_side({name: lambda way=way: way(scene) for name, way in ways.items()})
 faster = times_faster(seconds, base="shared features")
 adds = [1, naive_cost / shared_cost, naive_cost / shared_cost]
-figure = Figure(figsize=(9, 2.2), layout="constrained")
+figure = Figure(figsize=(9, 2.4), layout="constrained")
 for axis, title, values in zip(
     figure.subplots(1, 2, sharey=True),
-    ["multiply-adds, shared = 1", "seconds, shared = 1"],
+    ["multiply-adds", "seconds of this run"],
     [adds, [1 / faster[name] for name in ways]],
     strict=True,
 ):
     axis.bar_label(axis.barh(list(ways), values, color="#0072b2"), fmt="%.1f", padding=3)
     axis.set_title(title, fontsize=10)
+    axis.set_xlabel("shared features = 1")
     axis.margins(x=0.15)
 show(
     figure,
@@ -377,6 +378,8 @@ print(f"shared: convolutions   {picture_convs / 1e6:8.0f} M   ({625 * window_con
 print(f"shared: 625 heads      {625 * dense / 1e6:8.0f} M   (as before)")
 print(f"shared: together       {shared_cost / 1e6:8.0f} M   ({naive_cost / shared_cost:.1f} times less)")
 assert round(naive_cost / shared_cost) == 22 and round(625 * window_convs / picture_convs) == 31
+assert round(dense / (window_convs + dense), 3) == 0.014 and round(625 * dense / shared_cost, 2) == 0.30
+assert round(169 * (window_convs + dense) / (picture_convs + 169 * dense), 1) == 7.6  # every 16 pixels, 13 x 13 windows
 assert naive_cost / shared_cost < reads.mean()  # 39.1 is never reached
 
 # %% [markdown]
@@ -388,8 +391,8 @@ assert naive_cost / shared_cost < reads.mean()  # 39.1 is never reached
 #   is the bill. The next lesson begins with this part.
 #
 # Seconds are another matter than multiply-adds. They depend on the machine, on memory, on how well a batch fits. So
-# believe the count first, and then look at the clock. With a stride of 16 instead of 8 there would be four times
-# fewer windows, and the advantage would be four times smaller or so: sharing pays where windows overlap.
+# believe the count first, and then look at the clock. With a stride of 16 instead of 8 there would be 13 · 13 = 169
+# windows, and sharing would save 7.6 times instead of 22: it pays where windows overlap.
 
 # %% [markdown]
 # ## The trap: padding
@@ -462,8 +465,8 @@ with torch.no_grad():
 
 changed = padded_naive != padded_shared  # (25, 25)
 figure = show_images(
-    [padded_naive, padded_shared, 7 * changed],
-    ["with padding, naive", "with padding, shared", f"{changed.sum()} of 625 labels differ"],
+    [padded_naive, padded_shared, changed.float()],
+    ["with padding, naive", "with padding, shared", f"bright: {changed.sum()} of 625 labels differ"],
     class_names=CLASSES,
 )
 show(
@@ -479,8 +482,8 @@ print(f"labels that differ: {changed.sum()} of 625 with padding, {(shared.argmax
 # take it. What you must not do is to use one in training, the other in production, and wonder about the difference.
 #
 # So the rule is: **shared features are exact if all convolutions and poolings are valid and the window's stride is a
-# multiple of the step of the features** (8 pixels here). With a stride of 12 the second window would begin between
-# two features, and no feature window would fit it.
+# multiple of the jump** (8 pixels here). With a stride of 12 the second window would begin between two features, and no
+# feature window would fit it.
 
 # %% [markdown]
 # ## How good is it?
@@ -502,8 +505,8 @@ for number, name in enumerate(CLASSES):
     print(f"  {name:11} {ious[-1]:.2f}")
 right = (found == scenes.masks)[covered].float().mean()
 background = (scenes.masks == 0)[covered].float().mean()
-print(f"sliding window:   {right:.0%} of the pixels right, mean IoU {sum(ious) / 5:.2f}")
-print(f"all background:   {background:.0%} of the pixels right, mean IoU {background / 5:.2f}")
+print(f"sliding window:   {right:.0%} of the pixels right, mIoU {sum(ious) / 5:.2f}")
+print(f"all background:   {background:.0%} of the pixels right, mIoU {background / 5:.2f}")
 
 some = [0, 1, 4, 6]
 figure = show_images(
@@ -526,8 +529,7 @@ show(
 # ## Summary
 #
 # 1. A classifier of patches becomes a segmentation network by sliding: 256, 64 and 8 give 25 · 25 = 625 windows, or
-#    32 · 32 with
-#    28 pixels of padding on each side, and a map with one answer per 8 × 8 pixels.
+#    32 · 32 with 28 pixels of padding on each side, and a map with one answer per 8 × 8 pixels.
 # 2. Each answer belongs to the **centre** of its window. Laid on the corner, everything is shifted by half a window.
 # 3. Nearly all work is in the convolutions, and overlapping windows repeat it: 39 reads per pixel.
 # 4. Convolutions once, head per feature window: the same numbers for 22 times less work, not 39, since the heads

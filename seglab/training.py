@@ -1,6 +1,7 @@
 """One short training loop for the whole course: classification and segmentation."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ class History:
 
     losses: list[float] = field(default_factory=list)  # one per step
     scores: list[tuple[int, float]] = field(default_factory=list)  # (step, metric on the validation data)
+    seconds: float = 0.0  # all of it, validation included
 
 
 def pixel_accuracy(logits: Tensor, target: Tensor) -> float:
@@ -126,7 +128,7 @@ def fit(
         steps = epochs * (len(images) // batch_size)
 
     metric = metric or (miou if target.ndim == 3 else pixel_accuracy)
-    history = History()
+    history, began = History(), time.perf_counter()
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=steps)
@@ -152,6 +154,7 @@ def fit(
                 history.scores.append((step, metric(predict_logits(model, val[0]), val[1])))
             progress.set_postfix(_summary(history, metric), refresh=False)
     model.eval()
+    history.seconds = time.perf_counter() - began
     return history
 
 

@@ -16,7 +16,9 @@ from seglab.check import examine
 LESSONS = all_lessons()
 EXERCISES = [(lesson, exercise.name) for lesson in LESSONS for exercise in lesson.exercises]
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
-each_exercise = pytest.mark.parametrize(("lesson", "name"), EXERCISES, ids=[f"{e}" for _, e in EXERCISES])
+each_exercise = pytest.mark.parametrize(
+    ("lesson", "name"), EXERCISES, ids=[f"{lesson.name}-{e}" for lesson, e in EXERCISES]
+)
 
 
 def words(cells) -> int:
@@ -50,7 +52,7 @@ def test_a_lecture_has_the_form_of_one(lesson):
     for heading in ("## Summary", "## What to read", "## What the next lesson repairs"):
         assert heading in text
     assert len(re.findall(r"^\d\. ", text.split("## Summary")[1].split("## ")[0], re.MULTILINE)) == 5
-    figures = sum(source.count("show(") for source in code)
+    figures = sum(len(re.findall(r"(?<!\w)show\(", source)) for source in code)
     assert figures >= 4 and figures == sum(source.count("alt=") for source in code), "every figure has alt text"
     assert sum("assert " in source for source in code) >= 4, "slide numbers are computed and asserted"
 
@@ -125,3 +127,13 @@ def test_docstring_examples_of_solutions_and_reference_are_right(lesson, tmp_pat
 def test_unknown_lessons_are_refused_with_the_names_of_those_there_are():
     with pytest.raises(ValueError, match="02_sliding_window"):
         all_lessons(Path(ROOT), "77")
+
+
+@each_lesson
+def test_the_readme_lists_the_lesson_with_its_exercises_and_points(lesson):
+    (row,) = [
+        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| {lesson.name[:2]} ")
+    ]
+    points = sum(exercise.points for exercise in lesson.exercises)
+    assert f"[{len(lesson.exercises)} exercises, {points:g} points](exercises/{lesson.name}/{lesson.name}.ipynb)" in row
+    assert f"(lectures/{lesson.name}.ipynb)" in row

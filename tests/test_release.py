@@ -78,6 +78,20 @@ def test_a_planted_solution_line_is_found_in_a_notebook(bundle, tmp_path):
     assert any("the solution of" in leak or "sliding_window.py" in leak for leak in leaks([lesson], copy))
 
 
+def test_answers_are_telling_and_what_anybody_writes_is_not():
+    answers = [
+        "return list(range(0, size - window + 1, stride))",
+        "x = x.flip(3) * weight[:, None]",
+        "total += kernel * kernel * area",
+    ]
+    idioms = ["super().__init__()", "with torch.no_grad():", "nn.MaxPool2d(2, stride=2),", "for _ in range(depth):"]
+    idioms += ["in_channels = out_channels", "stages = nn.Sequential()", "optimizer.zero_grad()", "loss.backward(grad)"]
+    for line in answers:
+        assert telling_lines(line), line
+    for line in idioms:
+        assert not telling_lines(line), line
+
+
 def test_the_companion_works_where_the_instructors_does_not_exist(bundle, tmp_path):
     """In the bundle's own folder, with nothing else on the path: check, data and status."""
     code = (
