@@ -106,9 +106,7 @@ def generate_exercises(lessons: list[Lesson], out: Path) -> list[Path]:
         for lesson in lessons:
             shutil.copytree(out / "solutions" / lesson.name, Path(course) / "solutions" / lesson.name)
         names = [lesson.name for lesson in lessons]
-        run_nbgrader(
-            Path(course), "generate_assignment", *(["--assignment", names[0]] if len(names) == 1 else ["--all"])
-        )
+        run_nbgrader(Path(course), "generate_assignment", "--assignment=*")  # all that are in this folder
         for name in names:
             target = out / "exercises" / name
             shutil.rmtree(target, ignore_errors=True)
