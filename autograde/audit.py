@@ -127,7 +127,8 @@ def _guarded(gate, lesson, exercise) -> Gate:
 
 
 def _grade(lesson, exercise, function, seed=0, **more) -> Verdict:
-    with _bounded(SECONDS):
+    # Gradients on, whatever came before: a candidate that is stopped within torch.no_grad may leave them off for good.
+    with _bounded(SECONDS), torch.enable_grad():
         return grade_functions(lesson, exercise, {exercise: function, **more}, seed)
 
 

@@ -136,18 +136,17 @@ def nbgrader_environment(course: Path) -> dict[str, str]:
 
 
 def fingerprints(lesson: Lesson) -> dict:
-    """What each known wrong answer does on the visible check: digests and the explanation, not a line of code."""
+    """What right and known wrong answers do on the visible check: digests and explanations, not a line of code."""
     result: dict = {}
-    for candidate in lesson.misconceptions:
-        test_class = lesson.check_class(candidate.exercise)
-        traces = public_traces(test_class, {candidate.exercise: candidate.function})
-        right = public_traces(test_class, {candidate.exercise: getattr(lesson.reference, candidate.exercise)})
-        if traces != right:  # one that the visible check cannot see is left for the hidden grader
-            result.setdefault(candidate.exercise, {})[candidate.name] = {
-                "explanation": candidate.explanation,
-                "hint": candidate.hint,
-                "traces": traces,
-            }
+    for exercise in [one.name for one in lesson.exercises]:
+        test_class = lesson.check_class(exercise)
+        right = public_traces(test_class, {exercise: getattr(lesson.reference, exercise)})
+        result[exercise] = {"right": right, "wrong": {}}
+        for candidate in [one for one in lesson.misconceptions if one.exercise == exercise]:
+            traces = public_traces(test_class, {exercise: candidate.function})
+            if traces != right:  # one that the visible check cannot see is left for the hidden grader
+                about = {"explanation": candidate.explanation, "hint": candidate.hint, "traces": traces}
+                result[exercise]["wrong"][candidate.name] = about
     return result
 
 

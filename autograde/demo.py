@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from tqdm import tqdm
 
-from autograde.audit import hand_in, prepare_course
+from autograde.audit import gradebook_scores, hand_in, prepare_course
 from autograde.build import nbgrader_environment, run_nbgrader
 from autograde.lessons import ROOT, Lesson, all_lessons
 from autograde.misconceptions import Candidate
@@ -33,25 +33,49 @@ class Sample:
     expected: Callable[[Lesson], dict[str, float | None]]
 
 
-def demo(folder: Path | None = None, only: str | None = None) -> Path:
-    """Run the demonstration for every lesson (or one) and print what came of it. Returns the course folder."""
+def demo(folder: Path | None = None, only: str | None = None, students: list[str] | None = None) -> Path:
+    """Run the demonstration for every lesson (or one) and print what came of it. Returns the course folder.
+
+    With `students`, only the samples of these names hand in.
+    Raises AssertionError at the end if a sample earned anything but what it must.
+    """
     course = Path(folder or tempfile.mkdtemp(prefix="course-"))
     course.mkdir(parents=True, exist_ok=True)
+    odd = []
     for lesson in all_lessons(ROOT, only):
         print(f"\n{lesson.name}: release to the class")
         released, solution = prepare_course(lesson, course)
-        samples = sample_class(lesson)
+        samples = [sample for sample in sample_class(lesson) if not students or sample.name in students]
         for sample in samples:
             hand_in(course, lesson.name, sample.name, sample.notebook(lesson, released, solution))
         _autograde(course, lesson.name, len(samples))
         run_nbgrader(course, "generate_feedback", lesson.name)
         print(class_table(course, lesson.name))
+        odd += [f"{lesson.name}, {text}" for sample in samples for text in surprises(course, lesson, sample)]
         print("feedback pages:")
         for page in sorted((course / "feedback").glob(f"*/{lesson.name}/*.html")):
             print(f"  {page}")
     run_nbgrader(course, "export", f"--CsvExportPlugin.to={course / 'grades.csv'}")
     print(f"grades for the office: {course / 'grades.csv'}")
+    if odd:
+        raise AssertionError("not what was to be earned:\n" + "\n".join(odd))
+    print("every sample earned what it must")
     return course
+
+
+def surprises(course: Path, lesson: Lesson, sample: Sample) -> list[str]:
+    """Where the gradebook says anything but what the sample must earn."""
+    earned = gradebook_scores(course, lesson.name).get(sample.name, {})
+    found = []
+    for exercise in lesson.exercises:
+        share, score = sample.expected(lesson)[exercise.name], earned.get(f"check_{exercise.name}")
+        right = score is not None and (
+            0 <= score < exercise.points if share is None else score == share * exercise.points
+        )
+        if not right:
+            wanted = f"less than {exercise.points:g}" if share is None else f"{share * exercise.points:g}"
+            found.append(f"{sample.name}: {exercise.name} earned {score}, not {wanted}")
+    return found
 
 
 def sample_class(lesson: Lesson) -> list[Sample]:

@@ -13,8 +13,8 @@ import pytest
 
 from autograde.lessons import Lesson
 from seglab.compare import Mismatch
-from seglab.fingerprints import name_misconception, trace
-from seglab.student import Missing, Student, StudentError, local_student
+from seglab.fingerprints import either, name_misconceptions, trace
+from seglab.student import Missing, Student, StudentError, Unreachable, local_student
 
 # What a student may read about a failure: how it looked, never on which input or against which value.
 SYMPTOMS = {
@@ -28,6 +28,8 @@ SYMPTOMS = {
     "error": "refused the input, but its message is empty",
     "rule": "broke a rule of the statement",
 }
+_FAULT = "could not be graded: the grader has a fault, your instructor can see it"
+_UNREACHED = "could not be graded: the sandbox has a fault, your instructor can see it"
 # Few names, because a function can choose which one it raises, and so tell its author about the inputs.
 _NAMED_ERRORS = {"TypeError", "ValueError", "IndexError", "KeyError", "NameError", "AttributeError", "RuntimeError"}
 _KNOWN_ERRORS = {
@@ -116,15 +118,22 @@ def grade(
 ) -> Verdict:
     """Grade one exercise. `make_student()` gives every test a fresh proxy of the same submission."""
     verdict = _run(lesson, exercise, make_student, seed)
+    for criterion in verdict.criteria:
+        # A test that the reference passes on this very seed is not broken: what the answer returned made it stumble.
+        if criterion.symptom == _FAULT and criterion.test in _reference_passes(
+            lesson.name, str(lesson.root), exercise, seed, lesson.grader_file.stat().st_mtime_ns
+        ):
+            criterion.symptom, criterion.grader_fault = SYMPTOMS["type"], False
     verdict.refused = refused
     if verdict.share < 1 and not refused:
-        known = _known_traces(
-            lesson.name, str(lesson.root), exercise, seed, lesson.misconception_file.stat().st_mtime_ns
-        )
-        verdict.misconception = name_misconception(verdict.traces, known)
-        for candidate in lesson.misconceptions:
-            if (candidate.exercise, candidate.name) == (exercise, verdict.misconception):
-                verdict.explanation, verdict.hint = candidate.explanation, candidate.hint
+        stamp = lesson.misconception_file.stat().st_mtime_ns
+        known = dict(_known_traces(lesson.name, str(lesson.root), exercise, seed, stamp))
+        right = known.pop(None)
+        found = name_misconceptions(verdict.traces, known, right)
+        if found:
+            named = {c.name: c for c in lesson.misconceptions if c.exercise == exercise}
+            verdict.misconception, verdict.hint = found[0], named[found[0]].hint
+            verdict.explanation = either([named[name].explanation for name in found])
     return verdict
 
 
@@ -134,14 +143,19 @@ def grade_functions(lesson: Lesson, exercise: str, functions: dict, seed: int) -
 
 
 @functools.lru_cache(maxsize=256)
-def _known_traces(name, root, exercise, seed, _stamp) -> dict:
-    """What each known wrong answer does on this very seed: test -> fingerprints of its calls."""
+def _reference_passes(name, root, exercise, seed, _stamp) -> frozenset:
     lesson = Lesson(name, root)
-    return {
-        candidate.name: grade_functions(lesson, exercise, {exercise: candidate.function}, seed).traces
-        for candidate in lesson.misconceptions
-        if candidate.exercise == exercise
-    }
+    verdict = grade_functions(lesson, exercise, {exercise: getattr(lesson.reference, exercise)}, seed)
+    return frozenset(criterion.test for criterion in verdict.criteria if criterion.passed)
+
+
+@functools.lru_cache(maxsize=256)
+def _known_traces(name, root, exercise, seed, _stamp) -> dict:
+    """What each known wrong answer, and under None the reference, does on this seed: test -> fingerprints of calls."""
+    lesson = Lesson(name, root)
+    known = {c.name: c.function for c in lesson.misconceptions if c.exercise == exercise}
+    known[None] = getattr(lesson.reference, exercise)
+    return {who: grade_functions(lesson, exercise, {exercise: one}, seed).traces for who, one in known.items()}
 
 
 def _run(lesson, exercise, make_student, seed) -> Verdict:
@@ -219,7 +233,7 @@ def _symptom(error) -> tuple[str, bool]:
         return f"raised {name if name in _NAMED_ERRORS else 'another error'}", False
     if isinstance(error, AssertionError):
         return SYMPTOMS["values"], False
-    return "could not be graded: the grader has a fault, your instructor can see it", True
+    return _UNREACHED if isinstance(error, Unreachable) else _FAULT, True
 
 
 def _first_line(text: str | None) -> str:

@@ -4,10 +4,11 @@ One request is one frame holding a dict, and so is one reply. Nothing here knows
 in the student's own process, and whatever it says is checked on the other side.
 """
 
+import builtins
 import functools
 import traceback
-import types
 
+import torch
 from torch import nn
 
 from seglab.wire import Reference, Unsendable, pack, unpack
@@ -16,7 +17,8 @@ from seglab.wire import Reference, Unsendable, pack, unpack
 class Agent:
     """Answers requests with the functions of a namespace (any mapping from names to objects).
 
-    Requests: `call` a function or a kept object, read an attribute (`get`), fetch (`value`) or `keep` an object.
+    Requests: `call` a function or a kept object, read an attribute (`get`), fetch (`value`) or `keep` an object, read
+    the `parameters` of a network or their `gradients`.
     A reply is `{"value": ...}` or `{"error": {"types", "message", "traceback"}}`, or `{"missing": name}`.
     """
 
@@ -36,8 +38,6 @@ class Agent:
                 return pack({"missing": request["target"]})
             result = self._run(request)
             return pack({"value": self._keep(result) if request.get("keep") else result}, refer=self._refer)
-        except Unsendable as error:
-            return pack({"error": {"types": ["Unsendable"], "message": f"returned {error}", "traceback": ""}})
         except BaseException as error:  # SystemExit and KeyboardInterrupt are a student's answer like any other
             return pack({"error": _describe(error)})
 
@@ -47,15 +47,22 @@ class Agent:
             function = self.namespace[target] if isinstance(target, str) else target
             if request.get("method"):
                 function = getattr(function, request["method"])
-            result = function(*request["args"], **request["kwargs"])
-            return list(result) if request.get("method") and isinstance(result, types.GeneratorType) else result
+            return function(*request["args"], **request["kwargs"])
         if operation == "get":
             return functools.reduce(getattr, request["name"].split("."), target)
+        if operation == "parameters":
+            return list(_weights(target).items())
+        if operation == "gradients":
+            x, grad = request["args"]
+            weights = _weights(target)
+            trained = [name for name, one in weights.items() if one.requires_grad]
+            found = torch.autograd.grad(target(x), [weights[name] for name in trained], grad, allow_unused=True)
+            return list((dict.fromkeys(weights) | dict(zip(trained, found, strict=True))).items())
         return target  # "keep" and "value" differ only in whether the result is kept
 
     def _keep(self, value) -> Reference:
         self.kept.append(value)
-        return Reference("handle", len(self.kept) - 1, type(value).__name__, isinstance(value, nn.Module))
+        return Reference("handle", len(self.kept) - 1, type(value).__name__, _is_module(value))
 
     def _refer(self, value):
         """What is not plain stays here, and the grader gets a handle to it (an nn.Module, for one)."""
@@ -75,10 +82,45 @@ class Agent:
         return callback
 
 
+def _is_module(value) -> bool:
+    return issubclass(type(value), nn.Module)  # `isinstance` would believe an object's own `__class__`
+
+
+def _weights(network) -> dict:
+    """A network's weights by name, each once, from where torch keeps them: its methods may say anything."""
+    found, known = {}, set()
+
+    def walk(module, prefix):
+        for name, one in vars(module)["_parameters"].items():
+            if one is not None and id(one) not in known:
+                known.add(id(one))
+                found[prefix + name] = one
+        for name, child in vars(module)["_modules"].items():
+            if child is not None:
+                walk(child, f"{prefix}{name}.")
+
+    if not _is_module(network):
+        raise TypeError("only a network has weights")
+    walk(network, "")
+    return found
+
+
 def _describe(error: BaseException) -> dict:
     try:
-        message = str(error)[:1000]
+        types, message = [_name(cls) for cls in type(error).__mro__], _text(str(error), 1000)
         trace = "".join(traceback.format_exception(error))[-4000:]
-    except Exception:  # an exception whose own __str__ raises
-        message, trace = "(its message cannot be printed)", ""
-    return {"types": [cls.__name__ for cls in type(error).__mro__], "message": message, "traceback": trace}
+    except BaseException:  # an exception whose own `__str__` raises, for one
+        types, message, trace = ["Exception"], "(its message cannot be printed)", ""
+    if type(error) is Unsendable:
+        types, message, trace = ["Unsendable"], f"returned {message}", ""
+    return {"types": types, "message": message, "traceback": trace}
+
+
+def _name(cls: type) -> str:
+    """Its name, and more of it where another class than Python's own is called `ValueError`."""
+    own = getattr(builtins, cls.__name__, cls) is cls
+    return _text(cls.__name__ if own else f"{cls.__module__}.{cls.__name__}", 100)
+
+
+def _text(text: str, length: int) -> str:
+    return str.__getitem__(text, slice(length))  # a plain str, also of a class that is derived from it

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from seglab.compare import Mismatch, describe
-from seglab.fingerprints import name_misconception, trace
+from seglab.fingerprints import either, name_misconceptions, trace
 from seglab.student import Call, StudentError, local_student
 from seglab.syntax import reached_names
 
@@ -126,10 +126,12 @@ def examine(name: str, function) -> Report:
         return Report(name, "passed", title, outcomes=rule + outcomes)
     report = Report(name, "failed", title, outcomes=rule + outcomes)
     if not all(outcome.passed for outcome in outcomes):
-        known = _known_wrong_answers(path, name)
-        found = name_misconception(traces, {key: entry["traces"] for key, entry in known.items()})
+        known = _known_answers(path, name)
+        wrong = known.get("wrong", {})
+        found = name_misconceptions(traces, {key: one["traces"] for key, one in wrong.items()}, known.get("right", {}))
         if found:
-            report.misconception, report.hint = known[found]["explanation"], known[found]["hint"]
+            report.misconception = either([wrong[key]["explanation"] for key in found])
+            report.hint = wrong[found[0]]["hint"]
     return report
 
 
@@ -293,7 +295,7 @@ def _tests_of(tests):
     return [name for name in vars(tests) if name.startswith("test_")]
 
 
-def _known_wrong_answers(path, name):
+def _known_answers(path, name):
     try:
         return json.loads(path.with_suffix(".json").read_text(encoding="utf-8")).get(name, {})
     except (OSError, ValueError):
@@ -359,13 +361,16 @@ def _sides(error, calls):
 
 def _mismatch(error: Mismatch):
     """Expected against got: shape and dtype first, then the largest difference and the first wrong index."""
-    rows = [("in", f"item {error.where}")] if error.where.startswith("[") else []
-    if error.got_value is None:
+    rows = []
+    if error.whole:
+        rows += [("expected", error.whole[0]), ("got", error.whole[1])]
+        rows.append((f"in item {error.where}", f"expected {error.expected}, got {error.got}"))
+    elif error.got_value is None:
         unit = f"{error.kind} " if error.kind in ("shape", "dtype") else ""
         rows += [("expected", f"{unit}{error.expected}"), ("got", f"{unit}{error.got}")]
     else:
-        layouts = [f"shape {tuple(v.shape)}, {v.dtype}" for v in (error.expected_value, error.got_value)]
-        rows += [("expected", layouts[0]), ("got", f"{layouts[1]}, but other values")]
+        expected, got = describe(error.expected_value), describe(error.got_value)
+        rows += [("expected", expected), ("got", got if got != expected else f"{got}, but other values")]
     if error.largest is not None and error.got_value is not None:
         rows.append(("largest difference", f"{error.largest:.4g}"))
     if error.index is not None:

@@ -41,15 +41,41 @@ def trace(calls) -> list[dict]:
     return [fingerprint(f"raises {call.error.types[0]}" if call.error else call.value) for call in calls]
 
 
-def name_misconception(traces: dict, known: dict) -> str | None:
-    """The misconception in `known` (name -> traces) that did the same in every test, or None.
+def name_misconceptions(traces: dict, known: dict, right: dict) -> list[str]:
+    """The misconceptions in `known` (name -> traces) that a submission may have; several if they cannot be told apart.
 
-    traces: test name -> list of fingerprints, of the submission.
+    First those that did the same in every test. If there is none, those that show in this submission beside other
+    mistakes: wherever they differ from the right answer, the submission does the same. Of these the ones that show in
+    the most tests, and none that shows only where an error is asked for: a forgotten check is no explanation for wrong
+    values.
+
+    traces, right: test name -> list of fingerprints, of the submission and of a right answer.
     """
+    same = [name for name, theirs in known.items() if theirs.keys() == traces.keys() and not _differ(theirs, traces)]
+    if same:
+        return same
+    wrong, shown = _differ(traces, right), {}
     for name, theirs in known.items():
-        if theirs.keys() == traces.keys() and all(_same(theirs[test], traces[test]) for test in traces):
-            return name
-    return None
+        shows = _differ(theirs, right)
+        if shows <= wrong and not shows & _differ(theirs, traces) and not shows <= _wants_errors(right):
+            shown[name] = len(shows)
+    return [name for name, count in shown.items() if count == max(shown.values())]
+
+
+def either(explanations: list[str]) -> str:
+    """One text of the explanations of mistakes that cannot be told apart; two are enough."""
+    return " Or: ".join(dict.fromkeys(explanations[:2]))
+
+
+def _differ(one: dict, other: dict) -> set[str]:
+    """The tests in which two answers did not do the same."""
+    return {test for test in one.keys() | other.keys() if not _same(one.get(test, []), other.get(test, []))}
+
+
+def _wants_errors(right: dict) -> set[str]:
+    """The tests in which a right answer raises an error."""
+    errors = [fingerprint(f"raises {name}") for name in ("ValueError", "TypeError")]
+    return {test for test, ones in right.items() if any(alike(one, error) for one in ones for error in errors)}
 
 
 def _same(one: list[dict], other: list[dict]) -> bool:

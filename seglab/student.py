@@ -12,7 +12,9 @@ import torch
 
 from seglab.agent import Agent
 from seglab.compare import Mismatch, describe
-from seglab.wire import Malformed, Reference, Unsendable, pack, unpack
+from seglab.wire import MAX_BYTES, Malformed, Reference, Unsendable, pack, unpack
+
+MAX_RECEIVED = 4 * MAX_BYTES  # of all the replies to one test: they stay in memory until it ends
 
 
 class StudentError(Exception):
@@ -28,6 +30,10 @@ class Missing(StudentError):
 
     def __init__(self, name: str):
         super().__init__(["Missing"], f"there is no function named {name}")
+
+
+class Unreachable(Exception):
+    """The student's functions could not be asked at all: the fault of whatever lies between, not theirs."""
 
 
 @dataclass
@@ -49,6 +55,7 @@ class Student:
 
     def __init__(self, exchange: Callable[[bytes, Callable[[bytes], bytes]], bytes]):
         self._exchange = exchange
+        self._received = 0
         self.calls: list[Call] = []
 
     def __getattr__(self, name):
@@ -78,12 +85,12 @@ class Student:
         got = describe(self.calls[-1].value) if len(self.calls) > before else "nothing called"
         raise Mismatch("no error", names, got)
 
-    def _call(self, target, method, args, kwargs, keep):
+    def _call(self, target, method, args, kwargs, keep, operation="call"):
         name = target if isinstance(target, str) else f"{target.type_name}{'.' + method if method else ''}"
         texts = [describe(a) for a in args] + [f"{k}={describe(v)}" for k, v in kwargs.items()]
         call = Call(name, f"{name}({', '.join(texts)})")
         self.calls.append(call)
-        request = {"op": "call", "target": target, "args": list(args), "kwargs": kwargs, "keep": keep}
+        request = {"op": operation, "target": target, "args": list(args), "kwargs": kwargs, "keep": keep}
         if method:
             request["method"] = method
         try:
@@ -116,10 +123,19 @@ class Student:
             except Exception as error:
                 return pack({"error": f"{type(error).__name__}: {error}"[:1000]})
 
-        reply = self._exchange(pack(request, refer), ask)
+        frame = pack(request, refer)
+        try:
+            reply = self._exchange(frame, ask)
+        except StudentError:
+            raise
+        except Exception as error:
+            raise Unreachable(f"{type(error).__name__}: {error}") from error
         if failures:
             raise failures[0]
+        self._received += len(reply)
         try:
+            if self._received > MAX_RECEIVED:
+                raise Malformed(f"more than {MAX_RECEIVED:,} bytes in one test")
             reply = unpack(reply, lambda reference: Handle(self, reference))
             if type(reply) is not dict or len(reply) != 1:
                 raise Malformed("a reply that is not one of the three")
@@ -127,6 +143,8 @@ class Student:
                 raise Missing(str(reply["missing"])[:100])
             if "error" in reply:
                 raise _student_error(reply["error"])
+            if request.get("keep") and type(reply["value"]) is not Handle:
+                raise Malformed("a value where one should have been kept")
             return reply["value"]
         except (Malformed, KeyError, TypeError) as error:
             raise StudentError(["Malformed"], f"the reply could not be read ({error})") from None
@@ -177,6 +195,7 @@ class Handle:
             raise Malformed("a callback is no result")
         self.student, self.number, self.type_name = student, reference.number, reference.type_name
         self.is_module = reference.is_module
+        self.described = f"a network ({self.type_name})" if self.is_module else f"a {self.type_name}"
 
     def __call__(self, *args, **kwargs):
         return self.student._call(self, None, args, kwargs, keep=False)
@@ -190,24 +209,31 @@ class Handle:
         return self.student._request({"op": "get", "target": self, "name": attribute, "keep": keep})
 
     def parameters(self) -> dict:
-        """The weights of a network by name, each once, as they are now; those that train say so by `requires_grad`."""
-        named = self.call("named_parameters")
-        good = type(named) is list and all(
-            type(one) is tuple and len(one) == 2 and type(one[0]) is str and isinstance(one[1], torch.Tensor)
-            for one in named
-        )
-        if not good:
-            raise Mismatch("type", "the named parameters of an nn.Module", describe(named))
-        return dict(named)
+        """The weights of a network by name, each once, as they are now; those that train say so by `requires_grad`.
+
+        What counts is what is in the network, not what its own methods say of it.
+        """
+        return self._named_tensors("parameters")
 
     def gradients(self, x: torch.Tensor, grad: torch.Tensor) -> dict:
         """What a network's weights get when `grad` comes back through its answer to `x`; None for one it did not use.
 
-        The network is left in the mode it is in. Its gradients are set to nothing first.
+        The network is left in the mode it is in, and nothing is added to the gradients that it holds.
         """
-        self.call("zero_grad")
-        self.call("__call__", x, keep=True).call("backward", grad)
-        return {name: self.get(f"{name}.grad") for name in self.parameters()}
+        return self._named_tensors("gradients", x, grad)
+
+    def _named_tensors(self, operation, *args):
+        named = self.student._call(self, operation, args, {}, keep=False, operation=operation)
+        good = type(named) is list and all(
+            type(pair) is tuple
+            and len(pair) == 2
+            and type(pair[0]) is str
+            and (isinstance(pair[1], torch.Tensor) or (operation == "gradients" and pair[1] is None))
+            for pair in named
+        )
+        if not good or len(dict(named)) != len(named):
+            raise Mismatch("type", f"the {operation} of an nn.Module by name, each once", describe(named))
+        return dict(named)
 
     def value(self):
         """Fetch it."""

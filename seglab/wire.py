@@ -270,7 +270,8 @@ class _Reader:
         else:
             module = cls(**self.value(node["arguments"], depth + 1))
             module.load_state_dict(self.value(node["state"], depth + 1))
-        return module.train(node["training"])
+        module.training = node["training"]  # not train(mode), which would set the layers inside as well
+        return module
 
     def raw(self, node, itemsize):
         shape, at = node["shape"], node["at"]

@@ -13,8 +13,9 @@
 # | 5 `shared_feature_scores` | the same map, convolutions computed once | 30 | ●●● | 4 |
 # | 6 `multiply_adds` | what both ways cost | 20 | ●● | 3 |
 #
-# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so at first no check can
-# pass. Nothing is broken: write the function, run its cell, run the check under it, and repeat.
+# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so no check can pass.
+# At first a check only says that the function is not written; later it shows a table, red where something is wrong.
+# Nothing is broken: write the function, run its cell, run the check under it, and repeat.
 #
 # **Visible and hidden checks.** `check(...)` runs a few small tests at once and shows what was expected and what came.
 # When you hand in, other tests with other inputs run: other sizes, pictures that are not square, bad arguments. So

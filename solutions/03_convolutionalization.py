@@ -7,13 +7,14 @@
 # | exercise | what it gives you | minutes | difficulty | points |
 # |---|---|---|---|---|
 # | 1 `linear_to_conv` | one dense layer as a convolution | 20 | ●● | 4 |
-# | 2 `convolutionalize` | a whole classifier as one pass | 30 | ●●● | 6 |
-# | 3 `pool_head_to_conv` | the same for a head with global average pooling | 15 | ●● | 3 |
+# | 2 `convolutionalize` | a whole classifier as one pass | 50 | ●●● | 6 |
+# | 3 `pool_head_to_conv` | the same for a head with global average pooling | 10 | ●● | 3 |
 # | 4 `dense_output_size` | how large the map will be, and how coarse | 15 | ● | 3 |
 # | 5 `dense_to_pixels` | which pixels a number of the map looked at | 20 | ●● | 4 |
 #
-# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so at first no check can
-# pass. Nothing is broken: write the function, run its cell, run the check under it, and repeat.
+# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so no check can pass.
+# At first a check only says that the function is not written; later it shows a table, red where something is wrong.
+# Nothing is broken: write the function, run its cell, run the check under it, and repeat.
 #
 # **Visible and hidden checks.** `check(...)` runs a few small tests at once and shows what was expected and what came.
 # When you hand in, other tests with other inputs run: other kernels, layers in another order, bad arguments. So write
@@ -157,7 +158,7 @@ with once_written():
 # %% [markdown] locked="about_convolutionalize"
 # ## 2 · `convolutionalize`
 #
-# *About 30 minutes · difficulty 3 of 3 · 6 points · slide "16 × 5 × 5 → 120 × 1 × 1 → 84 × 1 × 1 → 10 × 1 × 1"*
+# *About 50 minutes · difficulty 3 of 3 · 6 points · slide "16 × 5 × 5 → 120 × 1 × 1 → 84 × 1 × 1 → 10 × 1 × 1"*
 #
 # Now the whole classifier. The features stay as they are. `nn.Flatten` goes. The first dense layer becomes a
 # convolution with a kernel as large as the features of one window. All it leaves of a window is 1 × 1, so the next
@@ -174,24 +175,26 @@ with once_written():
 # | `feature_shape` | (D, h, w) | what `nn.Flatten` gets from one window: channels, rows, columns |
 # | **returns** | `nn.Sequential` | gives (N, num_classes, 1, 1) on windows, and a map on larger pictures |
 #
-# A classifier is built like this. Layers may be grouped in an `nn.Sequential` inside it, and in further ones in that:
+# A classifier is built like this. Layers may be grouped in an `nn.Sequential` inside it, and in further ones in that;
+# the groups need not be kept.
 #
 # | where | layers | become |
 # |---|---|---|
 # | before `nn.Flatten` | `Conv2d`, `MaxPool2d`, `AvgPool2d`, `BatchNorm2d`, `Dropout2d` | themselves |
-# | in the middle | exactly one `nn.Flatten()` | nothing |
-# | behind it | `Linear`, at least one | `Conv2d` |
-# | behind a `Linear` | `BatchNorm1d` | `BatchNorm2d` with its weights, statistics and settings |
-# | behind a `Linear` | `Softmax` over the classes: `dim=1` or `dim=-1` | `Softmax` over the classes of the map |
+# | in the middle | exactly one `nn.Flatten()`, that is `start_dim=1`, `end_dim=-1` | nothing |
+# | anywhere behind it | `Linear`, at least one | `Conv2d` |
+# | anywhere behind the first `Linear` | `BatchNorm1d` | `BatchNorm2d` with its weights, statistics and settings |
+# | anywhere behind the first `Linear` | `Softmax` with `dim=1` or `dim=-1` | `Softmax` over the classes of the map |
 # | anywhere | `ReLU`, `Tanh`, `Sigmoid`, `Identity`, `Dropout` | themselves |
 #
-# `BatchNorm1d` may also stand before the first `Linear` if h = w = 1. (Otherwise it has statistics of its own for every
-# place, and `BatchNorm2d` has one per channel.)
+# `BatchNorm1d` may also stand between `nn.Flatten` and the first `Linear`, but only if h = w = 1; then it has D
+# features. Otherwise it must be refused: it has statistics of its own for every place, and `BatchNorm2d` has one per
+# channel.
 #
 # * On a window the new network gives the classifier's scores. On a larger picture it gives, for networks without
 #   padding, the scores of every window, one jump apart.
 # * **A copy.** Nothing is shared with `classifier`, and `classifier` is not changed. dtypes stay; all weights can be
-#   trained.
+#   trained. If `classifier` has frozen weights (`requires_grad=False`), you need not keep that.
 # * **Modes.** Each layer stays in the mode it is in, training or evaluation, and so does the network as a whole. (Some
 #   people train with the statistics of a `BatchNorm` frozen.)
 # * `ValueError` with a message
@@ -297,7 +300,8 @@ def convolutionalize(classifier: nn.Sequential, feature_shape: tuple[int, int, i
 # * *Always 1 × 1*: something pools to a fixed size. Such a layer must be refused, see exercise 3.
 # * *`expected 2D or 3D input`*: `BatchNorm1d` does not take maps.
 # * *Wrong values with batch normalization*: besides weight and bias there are `running_mean`, `running_var` and `eps`.
-# * *Only some modes fail*: a new layer begins in training mode; a new Sequential too.
+# * *Only some modes fail*: a new layer begins in training mode; a new Sequential too. And `train(…)` of a Sequential
+#   sets every layer in it.
 # * *Probabilities do not add up to 1 over the classes*: the last dimension of a map is its width.
 # * *`KeyError`, `AttributeError`, `IndexError`, `RuntimeError` in place of `ValueError`*: check before you convert.
 #
@@ -322,7 +326,7 @@ with once_written():
 # %% [markdown] locked="about_pool_head_to_conv"
 # ## 3 · `pool_head_to_conv`
 #
-# *About 15 minutes · difficulty 2 of 3 · 3 points · slide "components: global average pooling"*
+# *About 10 minutes · difficulty 2 of 3 · 3 points · slide "components: global average pooling"*
 #
 # Networks since 2014 often have no large dense layer. They take the mean of each channel over all places, **global
 # average pooling**, and one dense layer makes scores of the D means. Such a classifier accepts pictures of any size,
@@ -462,9 +466,9 @@ with once_written():
 def dense_output_size(size: int, layers: list[dict]) -> tuple[int, int]:
     """(number of outputs, their distance in pixels) along one side of a picture of `size` pixels.
 
-    >>> conv = {"kind": "conv", "in_channels": 1, "out_channels": 8, "kernel_size": 3, "stride": 1, "padding": 1}
-    >>> pool = {"kind": "pool", "kernel_size": 2, "stride": 2}
-    >>> dense_output_size(101, [conv, pool, conv, pool])
+    >>> c3 = {"kind": "conv", "in_channels": 1, "out_channels": 8, "kernel_size": 3, "stride": 1, "padding": 1}
+    >>> p2 = {"kind": "pool", "kernel_size": 2, "stride": 2}
+    >>> dense_output_size(101, [c3, p2, c3, p2])
     (25, 4)
     """
     ### BEGIN SOLUTION
@@ -541,9 +545,9 @@ with once_written():
 # and where is its centre? In lesson 02 you cut the windows yourself and knew. Now the layers have to tell.
 #
 # Walk through them with three numbers: the centre of output 0, the side of what each output sees, and the distance of
-# neighbouring outputs (all in pixels of the picture). At first each pixel sees itself: 0, 1 and 1. A layer whose kernel
-# spans k positions (see exercise 4) sees k − 1 distances more. Its first output lies in the middle of its first k
-# positions, and these begin p positions before the first one if it pads.
+# neighbouring outputs (all in pixels of the picture). At first each pixel sees itself: 0.0, 1 and 1. A layer whose
+# kernel spans k positions (see exercise 4) sees k − 1 distances more. Its first output lies in the middle of its first
+# k positions, and these begin p positions before the first one if it pads.
 #
 # ```python
 # dense_to_pixels(row: int, col: int, layers: list[dict]) -> tuple[tuple[float, float], int]
@@ -555,7 +559,8 @@ with once_written():
 # | `layers` | list of dict | | as in exercise 4 |
 # | **returns** | ((float, float), int) | pixels | ((row, column) of the centre, side of the square) |
 #
-# * The centre of pixel i lies at i. A square over pixels 0 to 31 has its centre at 15.5 and side 32.
+# * The centre of pixel i lies at i. A square over pixels 0 to 31 has its centre at 15.5 and side 32. The two numbers of
+#   the centre are floats, also if there are no layers.
 # * The square is the one before any clipping. If the layers pad, it may stick out of the picture, and even its centre
 #   may lie outside. **Padding moves the centre and never the side.**
 # * Rows and columns follow the same rule. The picture's size is not needed, so nobody asks whether the map is that
@@ -567,10 +572,10 @@ with once_written():
 def dense_to_pixels(row: int, col: int, layers: list[dict]) -> tuple[tuple[float, float], int]:
     """((row, column) of the centre, side) of the square of pixels that output (row, col) of a network looked at.
 
-    >>> pool = {"kind": "pool", "kernel_size": 2, "stride": 2}
-    >>> dense_to_pixels(0, 3, [pool])
+    >>> p2 = {"kind": "pool", "kernel_size": 2, "stride": 2}
+    >>> dense_to_pixels(0, 3, [p2])
     ((0.5, 6.5), 2)
-    >>> dense_to_pixels(0, 3, [pool, pool])
+    >>> dense_to_pixels(0, 3, [p2, p2])
     ((1.5, 13.5), 4)
     """
     ### BEGIN SOLUTION
@@ -620,6 +625,7 @@ def dense_to_pixels(row: int, col: int, layers: list[dict]) -> tuple[tuple[float
 # * *LeNet's side is 15*: the distance was left out; a kernel of 5 behind a pooling spans more than 5 pixels.
 # * *LeNet's side is larger than 32*: the stride was multiplied in before the layer's kernel was counted.
 # * *Everything off by half a pixel*: the centre of the first of 2 pixels is at 0.5, of 32 pixels at 15.5, not 16.
+# * *`KeyError: 'kernel_size'` in place of `ValueError`*: look at `kind` first; a linear layer has no kernel.
 # * *The side shrinks with padding*: what lies outside belongs to the square as well.
 # * *Right for the first padded layer only*: padding counts in positions of the layer's input, `distance` pixels each.
 #
@@ -662,7 +668,8 @@ lenet = nn.Sequential(
     *(nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, len(CLASSES))),
 )  # (B, 3, 32, 32) -> (B, 5)
 crops, labels = load_crops("train", size=32, count=3000, seed=0)  # (3000, 3, 32, 32), (3000,)
-history = fit(lenet, 4 * crops - 2, labels, steps=400, batch_size=64, lr=3e-3, seed=0)
+bright = 4 * crops - 2  # colours from 0 to 1 become -2 to 2: with numbers around 0 training is quicker
+history = fit(lenet, bright, labels, steps=400, batch_size=64, lr=3e-3, seed=0)
 
 # %%
 scene = load_scenes("val", size=256, count=1, seed=0)

@@ -9,12 +9,13 @@
 # | 1 `upsample_nearest` | a larger map, by repeating | 10 | ● | 2 |
 # | 2 `upsample_bilinear` | a larger map, by interpolating | 25 | ●● | 4 |
 # | 3 `bilinear_kernel` | the same as a transposed convolution | 20 | ●● | 3 |
-# | 4 `crop_offset` | where the enlarged map lies on the picture | 30 | ●●● | 4 |
-# | 5 `FCN` | FCN-32s, 16s and 8s | 30 | ●●● | 4 |
+# | 4 `crop_offset` | where the enlarged map lies on the picture | 20 | ●●● | 4 |
+# | 5 `FCN` | FCN-32s, 16s and 8s | 25 | ●● | 4 |
 # | 6 `recall_by_size` | which objects are found, by their size | 20 | ●● | 3 |
 #
-# **Red is where you start.** Every cell below that you fill in raises `NotImplementedError`, so at first no check can
-# pass. Nothing is broken: write the function, run its cell, run the check under it, and repeat.
+# **Red is where you start.** Every cell below that you fill in raises `NotImplementedError`, so no check can pass yet.
+# At first a check only says that the function is not written; later it shows a table, red where something is wrong.
+# Nothing is broken: write the function, run its cell, run the check under it, and repeat.
 #
 # **Visible and hidden checks.** `check(...)` runs a few small tests at once and shows what was expected and what came.
 # When you hand in, other tests with other inputs run: odd factors, maps that are not square, pictures whose size no 32
@@ -28,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from seglab.check import check, once_written
-from seglab.figures import overlay, show, show_images
+from seglab.figures import show, show_images
 from seglab.layers import conv, pool
 from seglab.networks import WIDTHS, halving_encoder
 from seglab.photos import photo
@@ -238,8 +239,10 @@ def upsample_bilinear(x: Tensor, factor: int) -> Tensor:
 # * *10, 13.3, 16.7, 20*: you put the outermost output pixels on the outermost values (`align_corners=True`).
 # * *10, 15, 20, 20*: position i / factor. The two halves are missing.
 # * *The border is darker*: beyond the border you take 0. Take the last value instead.
-# * *Values below 10 or above 40*: the line is continued beyond the outermost centres. Clamp the position.
-# * *float64 fails*: shares made in float32 have 7 digits.
+# * *Values below 10 or above 40*: the line is continued beyond the outermost centres. Clamp the position. (`.long()`
+#   turns −0.25 into 0, but the share is still −0.25.)
+# * *The first row holds something of the last one*: index −1 means the last. Clamp the position.
+# * *float64 looks equal and fails*: shares made in float32 have 7 digits.
 #
 # </details>
 
@@ -353,7 +356,8 @@ def bilinear_kernel(factor: int, num_channels: int) -> Tensor:
 # * *Too bright or too dark inside*: the shares that meet in one output pixel must add up to one. Divide by the factor,
 #   not by its square, and do not normalise the kernel.
 # * *Shifted by half a pixel, or lopsided*: the middle of k places is `(k - 1) / 2`, not `k / 2` and not `k // 2`.
-# * *Right for even factors only*: for an odd one k is odd, and its middle is a place of its own.
+# * *Right for even factors only*: for an odd one k is odd, and its middle is a place of its own; and k / 2 is not the
+#   factor then.
 #
 # </details>
 
@@ -380,7 +384,7 @@ with once_written():
 # %% [markdown] locked="about_crop_offset"
 # ## 4 · `crop_offset`
 #
-# *About 30 minutes · difficulty 3 of 3 · 4 points · slide "FCN"; the numbers stand in the authors' code*
+# *About 20 minutes · difficulty 3 of 3 · 4 points · slide "FCN"; the numbers stand in the authors' code*
 #
 # The original FCN pads the picture by 100 pixels in its first convolution, so that its 7 × 7 layer fits small pictures
 # too. What comes out in the end is larger than the picture, and must be *cropped*. The authors' code crops at 19
@@ -476,8 +480,8 @@ def crop_offset(layers: list[dict], onto: list[dict] = ()) -> int:
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Take the first two layers of FCN by hand: a 3 × 3 convolution with padding 100, then pooling 2 × 2. Where does the
-# centre of row 0 lie after each? (−99, then −98.5.) How far apart are the rows?
+# Take FCN's first convolution by hand, 3 × 3 with padding 100, and its first pooling, 2 × 2. (conv1_2 between them
+# moves nothing.) Where does the centre of row 0 lie after each? (−99, then −98.5.) How far apart are the rows?
 #
 # </details>
 # <details><summary>Hint 2: the approach</summary>
@@ -496,10 +500,11 @@ def crop_offset(layers: list[dict], onto: list[dict] = ()) -> int:
 # too.)
 #
 # </details>
-# <details><summary>"Off by one half", "27 comes out as 19", "a stride of 3 fails"</summary>
+# <details><summary>"Off by one half", "near 1000 instead of 19", "34 or 4 instead of 19", "a negative row"</summary>
 #
 # * *Halves are left over*: the centre of k rows is (k − 1) / 2 behind the first one, not k / 2.
-# * *FCN-32s right, the others wrong*: for a deconv, divide the jump before you use it.
+# * *Near 1000 instead of 19, and halves left over*: for a deconv, divide the jump before you use it.
+# * *34 or 4 instead of 19*: a window of two rows has its centre between them. Do not round it to a row.
 # * *The sign is wrong, or an error says that the row is negative*: the offset leads from the first map's row 0 *to* the
 #   second map's.
 # * *5 comes out as 80*: divide by the jump. The offset is counted in rows of the cropped map, not in pixels.
@@ -534,7 +539,7 @@ with once_written():
 # %% [markdown] locked="about_FCN"
 # ## 5 · `FCN`
 #
-# *About 30 minutes · difficulty 3 of 3 · 4 points · slide "FCN (Shelhamer et al.)"; the paper's figure 3*
+# *About 25 minutes · difficulty 2 of 3 · 4 points · slide "FCN (Shelhamer et al.)"; the paper's figure 3*
 #
 # Now the network. An **encoder** of five stages halves height and width five times. FCN-32s puts scores on the last
 # map and enlarges them 32 times. FCN-16s and 8s also ask the earlier, finer maps for their opinion:
@@ -615,11 +620,9 @@ class FCN(nn.Module):
         before_16 = self.encoder[3](before_8)  # (N, widths[3], H / 16, W / 16)
         scores = self.score_32(self.encoder[4](before_16))  # (N, num_classes, H / 32, W / 32)
         if self.stride < 32:
-            scores = enlarge(scores, before_16.shape[-2:]) + self.score_16(
-                before_16
-            )  # (N, num_classes, H / 16, W / 16)
+            scores = enlarge(scores, before_16.shape[-2:]) + self.score_16(before_16)  # (N, ..., H / 16, W / 16)
         if self.stride < 16:
-            scores = enlarge(scores, before_8.shape[-2:]) + self.score_8(before_8)  # (N, num_classes, H / 8, W / 8)
+            scores = enlarge(scores, before_8.shape[-2:]) + self.score_8(before_8)  # (N, ..., H / 8, W / 8)
         return enlarge(scores, x.shape[-2:])  # (N, num_classes, H, W)
         ### END SOLUTION
 
@@ -654,16 +657,18 @@ class FCN(nn.Module):
 # the stride are quite enough; no loop is needed.
 #
 # </details>
-# <details><summary>"size of tensor a must match", "the sum is shifted", "statistics move three times"</summary>
+# <details><summary>"size of tensor a must match", "right for 32, wrong for 16", "[5, 4, 3, 2, 1]", "all zero"</summary>
 #
 # * *`The size of tensor a (6) must match the size of tensor b (7)`*: enlarge to the skip's size, not by a factor of 2.
 # * *`Given groups=1, weight of size …, expected input to have … channels`*: a score layer reads from another stage.
-# * *Right for 32, close but wrong for 16 and 8*: you enlarge to the picture first and add there. Add at the skip's
-#   size.
-# * *Batch-norm statistics move several times per call*: `encoder[:3]`, then `encoder[:4]` from the picture again runs
-#   stages twice. Go on from what you have.
-# * *Only the encoder learns*: is each score layer an attribute, or did you create it in `forward`?
-# * *The check finds weights it does not know*: a score layer that the stride does not need is still there.
+# * *Right for 32, wrong for 16*: you enlarge to the picture first and add there (add at the skip's size), or `score_16`
+#   reads from another stage.
+# * *`[5, 4, 3, 2, 1]` or `[3, 3, 3, 2, 1]` batches instead of one*: `encoder[:3]`, then `encoder[:4]` from the picture
+#   again runs stages several times. Go on from what you have.
+# * *Names of weights are missing*: is each score layer an attribute, or did you create it in `forward`?
+# * *There are more names than expected*: a score layer that the stride does not need is still there.
+# * *score_32 is "all zero"*: only the skips start at zero.
+# * *Only at grading: a gradient is wrong*: something is detached, or computed under `no_grad`, on the way.
 #
 # </details>
 
@@ -772,6 +777,7 @@ def recall_by_size(pred: Tensor, target: Tensor, instances: Tensor, edges) -> Te
 # <details><summary>"Too few objects", "half is found", "an area too large", "0 instead of nan"</summary>
 #
 # * *Too few objects*: object 1 is another one in each picture. Count them picture by picture.
+# * *An object that nobody drew*: number 0 is no object. Leave it out.
 # * *Half of an object passes*: more than half, not half or more.
 # * *An object is in the wrong range*: ignored pixels are still in its area. Or the upper limit is included: an area of
 #   exactly `edges[1]` belongs to the second range.
@@ -835,15 +841,14 @@ with once_written():
 
 # %%
 with once_written():
+    if len(masks) < 3:
+        raise NotImplementedError("the cell above has not trained its networks yet")
     rows, titles = [], []
     for number in (3, 8):
-        image = scenes.images[number]  # (3, 128, 128)
-        rows += [overlay(image, scenes.masks[number]), *(overlay(image, masks[s][number]) for s in (32, 16, 8))]
-        titles += ["the truth", "FCN-32s", "FCN-16s", "FCN-8s"]
-    figure = show_images(rows, titles, columns=4, class_names=CLASSES)
-    show(
-        figure, alt="Two scenes with their true masks and the masks of FCN-32s, 16s and 8s, finer from one to the next"
-    )
+        rows += [scenes.images[number], scenes.masks[number], *(masks[stride][number] for stride in (32, 16, 8))]
+        titles += ["the picture", "the truth", "FCN-32s", "FCN-16s", "FCN-8s"]
+    figure = show_images(rows, titles, columns=5, class_names=CLASSES)
+    show(figure, alt="Two scenes, their true masks and those of FCN-32s, 16s and 8s, finer from one to the next")
 
 # %% [markdown]
 # Compare the three columns with the truth. The finer the skips, the closer the outlines come. Then look for the slides'

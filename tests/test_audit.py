@@ -4,8 +4,9 @@ import ast
 import shutil
 
 import pytest
+import torch
 
-from autograde.audit import GATES, _constants, _lecture, _misconceptions, _mutants, _reference, audit, table
+from autograde.audit import GATES, _constants, _grade, _lecture, _misconceptions, _mutants, _reference, audit, table
 from autograde.lessons import ROOT, Lesson, all_lessons
 
 LESSONS = all_lessons()
@@ -71,6 +72,19 @@ def test_a_broken_reference_is_reported(copy, monkeypatch):
     lesson = Lesson("02_sliding_window", copy)
     monkeypatch.setattr(lesson.reference, "window_starts", lambda *arguments: [])
     assert _reference(lesson, "window_starts").failures
+
+
+def test_a_candidate_that_switches_gradients_off_does_so_for_itself_only():
+    lesson = Lesson("02_sliding_window")
+    right = lesson.reference.sliding_window_scores.__wrapped__
+
+    def careless(*arguments):
+        torch.set_grad_enabled(False)
+        return right(*arguments)
+
+    assert _grade(lesson, "sliding_window_scores", careless).passed("test_no_gradient")
+    assert torch.is_grad_enabled()
+    assert not _grade(lesson, "sliding_window_scores", right).passed("test_no_gradient")
 
 
 def test_a_weak_grader_lets_mutants_live_and_is_reported(copy):

@@ -132,7 +132,8 @@ def write_course(folder):
     _, tests = check.find_tests("window_starts")
     traces = check.public_traces(tests, {"window_starts": namespace["window_starts"]})
     entry = {"explanation": "A window that ends exactly at the border is left out.", "hint": 2, "traces": traces}
-    (checks / f"{LESSON}.json").write_text(json.dumps({"window_starts": {"forgetful": entry}}))
+    known = {"window_starts": {"right": {}, "wrong": {"forgetful": entry}}}
+    (checks / f"{LESSON}.json").write_text(json.dumps(known))
     sources = [SETUP, FORGETFUL, "check(window_starts)", RIGHT, "check(window_starts)", BLANK, "check(scores_to_mask)"]
     cells = [new_code_cell(source) for source in [*sources, "check(extract_windows)"]]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}

@@ -118,7 +118,7 @@ def test_wrong_values_shape_before_largest_difference_before_first_index():
     wanted = [
         "✗ fail  A map",
         "tensor of shape (1, 3, 4)",
-        "expected: shape (1, 3, 4), torch.float32",
+        "expected: tensor of shape (1, 3, 4), float32",
         "largest difference: 11",
     ]
     wanted += ["first wrong index: (0, 0, 1): expected 2, got 3", "3 of 4 visible checks passed", "open hint 1"]
@@ -143,7 +143,8 @@ def test_wrong_shape_dtype_or_length(answer, expected, got):
 
 
 def test_a_wrong_item_is_named():
-    assert "in: item [2]" in text_of("double_all", {"double_all": lambda x: [2, 4, 7]})
+    text = text_of("double_all", {"double_all": lambda x: [2, 4, 7]})
+    assert "expected: [2, 4, 6]" in text and "got: [2, 4, 7]" in text and "in item [2]: expected 6, got 7" in text
 
 
 def test_a_forgotten_return_is_noted():
@@ -299,16 +300,51 @@ def identity(x):
     return x
 
 
+def remember(lesson, tests, **wrong):
+    """Write the fingerprints of the right answer and of some wrong ones, as the build does."""
+    for about in wrong.values():
+        about["traces"] = public_traces(tests, {"double_all": about.pop("function")})
+    known = {"right": public_traces(tests, {"double_all": double_all}), "wrong": wrong}
+    (lesson / "07_trial.json").write_text(json.dumps({"double_all": known}))
+
+
 def test_a_known_mistake_is_named_and_others_are_not(lesson):
     _, tests = find_tests("double_all")
-    known = {"identity": {"explanation": "It <returns> what it got.", "hint": 3, "traces": None}}
-    known["identity"]["traces"] = public_traces(tests, {"double_all": identity})
-    (lesson / "07_trial.json").write_text(json.dumps({"double_all": known}))
+    remember(lesson, tests, identity={"explanation": "It <returns> what it got.", "hint": 3, "function": identity})
     report = examine("double_all", lambda x: x)
     assert (report.misconception, report.hint) == ("It <returns> what it got.", 3)
     assert "Looks like: It <returns>" in repr(report) and "It &lt;returns&gt;" in report._repr_html_()
     assert not examine("double_all", lambda x: 0).misconception
     assert not examine("double_all", double_all).misconception
+
+
+def thrice_checked(x):
+    if isinstance(x, str):
+        raise TypeError("no strings")
+    return [3 * one for one in x] if isinstance(x, list) else 3 * x
+
+
+def test_a_known_mistake_is_named_beside_a_forgotten_error(lesson):
+    """The usual first attempt: the mistake itself, and none of the errors yet."""
+    _, tests = find_tests("double_all")
+    lenient = {
+        "explanation": "Strings are taken.",
+        "hint": 1,
+        "function": lambda x: double_all(x) if type(x) is not str else x,
+    }
+    thrice = {"explanation": "Three times, not twice.", "hint": 2, "function": thrice_checked}
+    remember(lesson, tests, lenient=lenient, thrice=thrice)
+    report = examine("double_all", lambda x: [3 * one for one in x] if isinstance(x, list) else 3 * x)
+    assert (report.misconception, report.hint) == ("Three times, not twice.", 2)
+    other = examine("double_all", lambda x: [5 for one in x] if isinstance(x, list) else x)
+    assert not other.misconception, "a forgotten check is no explanation for wrong values"
+
+
+def test_mistakes_that_cannot_be_told_apart_are_both_named(lesson):
+    _, tests = find_tests("double_all")
+    one, other = ({"explanation": text, "hint": 2, "function": identity} for text in ("This.", "That."))
+    remember(lesson, tests, one=one, other=other, third={"explanation": "Third.", "hint": 1, "function": identity})
+    assert examine("double_all", identity).misconception == "This. Or: That."
 
 
 @pytest.mark.parametrize("data", [None, "", "{", '{"one_more": {}}'])

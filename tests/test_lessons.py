@@ -86,7 +86,7 @@ def test_the_reference_passes_its_visible_check(lesson, name):
 def test_a_known_wrong_answer_is_named_by_the_visible_check(lesson, name):
     import json
 
-    known = json.loads(lesson.fingerprint_file.read_text())[name]
+    known = json.loads(lesson.fingerprint_file.read_text())[name]["wrong"]
     named = 0
     for candidate in lesson.misconceptions:
         if candidate.exercise == name and candidate.name in known:

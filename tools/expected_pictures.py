@@ -12,7 +12,7 @@ from PIL import Image
 from autograde.lessons import ROOT, all_lessons
 from seglab.figures import to_png
 
-COLOURS = 128  # a palette keeps a photo below 100 kB
+MOST_COLOURS = 4000  # of a drawing; with more it is a photo, and a palette keeps it below 150 kB
 
 
 def draw(lesson) -> list:
@@ -37,7 +37,9 @@ def draw(lesson) -> list:
 def save(figure, path) -> None:
     picture = Image.open(io.BytesIO(to_png(figure, dpi=80))).convert("RGB")
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    if picture.getcolors(MOST_COLOURS) is None:
+        picture = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    picture.save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -91,17 +91,14 @@ class TestLinearToConv:
 
     def test_copied(self, student, rng):
         """The weights are copied: changing either layer afterwards leaves the other as it is"""
-        dense, features = fill(rng, nn.Linear(18, 4)), random_tensor(rng, 2, 3, 4, 5)
-        expected = at_every_place(flat(dense), features, (2, 3))
+        dense = fill(rng, nn.Linear(18, 4))
         for one in ("weight", "bias"):
-            kept = student.keep(dense)
+            kept, value, features = student.keep(dense), draw(rng, 2, 9), random_tensor(rng, 2, 3, 4, 5)
             network = student.linear_to_conv.module(kept, 3, (2, 3))
-            assert_same(network(features), expected)
-            overwrite(kept, one, draw(rng, 2, 9))
-            assert_same(network(features), expected)
-            before = kept.get(one)
+            overwrite(kept, one, value)  # before its first call: nothing is remembered, nor copied only now
+            assert_same(network(features), at_every_place(flat(dense), features, (2, 3)))
             overwrite(network, one, draw(rng, 10, 19))
-            assert_same(kept.get(one), before)
+            assert_same(kept.get(one), torch.full_like(getattr(dense, one), value))
 
     def test_left_as_it_was(self, student, rng):
         """The dense layer still works as before: same shapes, same numbers"""
@@ -128,6 +125,7 @@ class TestLinearToConv:
         shapes = {"weight": (3, 2, 3, 2), "bias": (3,)}
         if all_train(network) != shapes:
             raise Mismatch("rule", f"weights {shapes}", f"weights {all_train(network)}")
+        assert_same(network(windows), flat(dense)(windows)[:, :, None, None])  # the gradients alone depend on no weight
         flat(dense)(windows).backward(grad)
         expected = {"weight": dense.weight.grad.reshape(3, 2, 3, 2), "bias": dense.bias.grad}
         assert_same(network.gradients(windows, grad[:, :, None, None]), expected)
@@ -283,7 +281,8 @@ class TestConvolutionalize:
         dense = student.convolutionalize.module(kept, FEATURES)
         for name in [*dict(network.named_parameters()), "5.running_mean", "8.running_mean", "8.running_var"]:
             overwrite(kept, name, draw(rng, 2, 9))
-        assert_same(dense(windows), expected)
+        windows = random_tensor(rng, 3, 2, *WINDOW)  # others, so that nothing can be remembered
+        assert_same(dense(windows), window_scores(network, windows))
 
     def test_dtype(self, student, rng):
         """A classifier of float64 gives a network of float64"""
@@ -376,19 +375,17 @@ class TestPoolHeadToConv:
 
     def test_copied(self, student, rng):
         """The weights are copied: the dense layer is as it was, and changing either leaves the other alone"""
-        dense, maps = fill(rng, nn.Linear(4, 3)), random_tensor(rng, 2, 4, 4, 5)
-        expected = at_every_place(averaged(dense), maps, (2, 3))
+        dense, maps, value = fill(rng, nn.Linear(4, 3)), random_tensor(rng, 2, 4, 4, 5), draw(rng, 2, 9)
         kept = student.keep(dense)
         network = student.pool_head_to_conv.module(kept, (4, 2, 3))
         assert_same(kept.parameters(), dict(dense.named_parameters()))
-        assert_same(network(maps), expected)
-        for one in ("weight", "bias"):
-            overwrite(kept, one, draw(rng, 2, 9))
-        assert_same(network(maps), expected)
-        before = kept.get("weight"), kept.get("bias")
+        for one in ("weight", "bias"):  # before its first call: nothing is remembered, nor copied only now
+            overwrite(kept, one, value)
+        assert_same(network(maps), at_every_place(averaged(dense), maps, (2, 3)))
         for one in network.parameters():
             overwrite(network, one, draw(rng, 10, 19))
-        assert_same((kept.get("weight"), kept.get("bias")), before)
+        for one in ("weight", "bias"):
+            assert_same(kept.get(one), torch.full_like(getattr(dense, one), value))
 
     def test_dtype(self, student, rng):
         """A dense layer of float64 takes features of float64"""
@@ -514,7 +511,7 @@ class TestDenseOutputSize:
         """A kernel that just fits gives one output; one that does not fit raises ValueError, in whichever layer"""
         kernel, padding = draw(rng, 5, 8), draw(rng, 1, 2)
         first, second = conv(1, 1, kernel, draw(rng, 2, 4), padding), conv(1, 1, 3, 1, 0, 2)
-        assert_same(student.dense_output_size(kernel - 2 * padding, [first])[0], 1)
+        assert_same(student.dense_output_size(kernel - 2 * padding, [first]), (1, first["stride"]))
         assert_same(student.dense_output_size(5, [second]), (1, 1))
         for size, layers in (
             (kernel - 2 * padding - 1, [first]),

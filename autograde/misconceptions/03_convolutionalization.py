@@ -265,9 +265,7 @@ def activations_dropped(classifier, feature_shape):
 def statistics_forgotten(classifier, feature_shape):
     """The normalization keeps weight and bias, but its statistics begin anew: mean 0 and variance 1."""
     network = convolutionalize(classifier, feature_shape)
-    old = [layer for layer in layers_of(classifier) if isinstance(layer, nn.BatchNorm1d)]
-    new = [layer for layer in network if isinstance(layer, nn.BatchNorm2d)]
-    for layer in new[len(new) - len(old) :]:
+    for layer in converted_norms(network, classifier):
         if layer.running_mean is not None:
             layer.running_mean.zero_()
             layer.running_var.fill_(1)
@@ -284,13 +282,28 @@ def normalization_made_new(classifier, feature_shape):
     return network
 
 
+def converted_norms(network, classifier):
+    """The layers of the network that were a BatchNorm1d in the classifier."""
+    count = sum(isinstance(layer, nn.BatchNorm1d) for layer in layers_of(classifier))
+    norms = [layer for layer in network if isinstance(layer, nn.BatchNorm2d)]
+    return norms[len(norms) - count :]
+
+
 @misconception("convolutionalize", breaks=("test_batch_norm", "test_batch_norm_in_training"), hint=3)
 def settings_forgotten(classifier, feature_shape):
     """The normalization has its weights and statistics, but the usual settings in place of its own (eps, momentum)."""
     network = convolutionalize(classifier, feature_shape)
-    for layer in network:
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.eps, layer.momentum = 1e-5, 0.1
+    for layer in converted_norms(network, classifier):
+        layer.eps, layer.momentum = 1e-5, 0.1
+    return network
+
+
+@misconception("convolutionalize", breaks=("test_batch_norm", "test_modes"), hint=3)
+def new_normalization_trains(classifier, feature_shape):
+    """The new normalization is in training mode, as new layers are: it uses the mean and variance of the batch."""
+    network = convolutionalize(classifier, feature_shape)
+    for layer in converted_norms(network, classifier):
+        layer.train()
     return network
 
 
@@ -393,7 +406,7 @@ def weights_frozen(classifier, feature_shape):
 def only_the_top_level(classifier, feature_shape):
     """Sequentials inside the Sequential are not opened, so that the layers in them are not found."""
     if any(isinstance(layer, nn.Sequential) for layer in classifier):
-        raise TypeError("a Sequential is not a layer")
+        raise ValueError("a Sequential has no place among the layers")
     return convolutionalize(classifier, feature_shape)
 
 
@@ -823,6 +836,14 @@ def half_a_pixel_off(row, col, layers):
     return (y + 0.5, x + 0.5), extent
 
 
+@misconception("dense_to_pixels", breaks=("test_as_when_run", "test_lenet", "test_padding"), hint=1)
+def half_of_the_side(row, col, layers):
+    """The centre of output 0 is taken to be half of the side. That is half a pixel off, and padding is not in it."""
+    (y, x), extent = dense_to_pixels(row, col, layers)
+    (first, _), _ = dense_to_pixels(0, 0, layers)
+    return (y - first + extent / 2, x - first + extent / 2), extent
+
+
 @misconception("dense_to_pixels", breaks=("test_as_when_run", "test_lenet"), hint=1)
 def rounded_to_pixels(row, col, layers):
     """Centres are rounded to whole pixels. The middle of an even number of pixels lies between two."""
@@ -936,3 +957,16 @@ def counted_from_the_end(row, col, layers):
 def dense_layers_skipped(row, col, layers):
     """Layers of other kinds are skipped, so that a description with a dense layer or a typing error goes through."""
     return dense_to_pixels(row, col, [layer for layer in layers if layer["kind"] in ("conv", "pool")])
+
+
+@misconception("dense_to_pixels", breaks="test_refused", hint=3)
+def kind_not_looked_at(row, col, layers):
+    """Nothing looks at `kind`, so a dense layer ends in a KeyError about its kernel and no word of what is wrong."""
+    dense_to_pixels(row, col, [])
+    first, extent, jump = 0.0, 1, 1
+    for layer in layers:
+        more = (layer["kernel_size"] - 1) * layer.get("dilation", 1)
+        first += (more / 2 - layer.get("padding", 0)) * jump
+        extent += more * jump
+        jump *= layer["stride"]
+    return (first + row * jump, first + col * jump), extent

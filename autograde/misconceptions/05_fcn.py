@@ -1,6 +1,7 @@
 """Wrong answers of lesson 05. Each docstring is what a student reads: what is wrong, not what is right."""
 
 import math
+from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
@@ -166,6 +167,32 @@ def continued_outside(x, factor):
 
 
 @misconception("upsample_bilinear", breaks=("test_values", "test_odd_factors", "test_border"), hint=2)
+def position_not_clamped(x, factor):
+    """The position is not clamped: before the first value the line goes on, to values that the input does not have."""
+    upsample_bilinear(x, factor)
+    for dim in (2, 3):
+        place = (torch.arange(x.shape[dim] * factor, dtype=torch.float64) + 0.5) / factor - 0.5
+        before = place.long()  # cuts off the fraction: -0.25 becomes 0
+        share = (place - before).to(x.dtype).reshape([-1 if d == dim else 1 for d in range(4)])
+        after = (before + 1).clamp(max=x.shape[dim] - 1)
+        x = x.index_select(dim, before) * (1 - share) + x.index_select(dim, after) * share
+    return x
+
+
+@misconception("upsample_bilinear", breaks=("test_values", "test_odd_factors", "test_border"), hint=2)
+def index_minus_one(x, factor):
+    """Before the first value the index is -1, and that means the last one: each border mixes with the opposite one."""
+    upsample_bilinear(x, factor)
+    for dim in (2, 3):
+        x = x.transpose(dim, 3)
+        place = (torch.arange(x.shape[3] * factor, dtype=torch.float64) + 0.5) / factor - 0.5
+        before = place.floor().long()
+        share, after = (place - before).to(x.dtype), (before + 1).clamp(max=x.shape[3] - 1)
+        x = (x[..., before] * (1 - share) + x[..., after] * share).transpose(dim, 3)
+    return x
+
+
+@misconception("upsample_bilinear", breaks=("test_values", "test_odd_factors", "test_border"), hint=2)
 def still_blocks(x, factor):
     """Nothing is interpolated: these are the blocks of the nearest value."""
     upsample_bilinear(x, factor)
@@ -200,7 +227,14 @@ def only_along_rows(x, factor):
 @misconception("upsample_bilinear", breaks="test_float64", hint=3)
 def shares_in_float32(x, factor):
     """The shares were made in float32; what comes out has the dtype of the input, but only 7 right digits."""
-    return upsample_bilinear(x.float(), factor).to(x.dtype) if x.is_floating_point() else upsample_bilinear(x, factor)
+    upsample_bilinear(x, factor)
+    for dim in (2, 3):
+        place = ((torch.arange(x.shape[dim] * factor) + 0.5) / factor - 0.5).clamp(0, x.shape[dim] - 1)  # float32
+        before = place.long()
+        share = (place - before).to(x.dtype).reshape([-1 if d == dim else 1 for d in range(4)])
+        after = (before + 1).clamp(max=x.shape[dim] - 1)
+        x = x.index_select(dim, before) * (1 - share) + x.index_select(dim, after) * share
+    return x
 
 
 @misconception("upsample_bilinear", breaks="test_float64", hint=3)
@@ -282,10 +316,17 @@ def even_size_always(factor, num_channels):
 
 @misconception("bilinear_kernel", breaks=("test_even_factors", "test_odd_factors", "test_interpolates"), hint=2)
 def distance_over_half_the_size(factor, num_channels):
-    """The distance from the middle is divided by k / 2 instead of the factor: at the rim the weights come out wrong."""
+    """The distance is divided by (k - 1) / 2, the distance of the rim: there the weights become 0."""
     size = bilinear_kernel(factor, num_channels).shape[-1]
     distance = (torch.arange(size) - (size - 1) / 2).abs()
     return spread(1 - distance / max(1, (size - 1) / 2), num_channels)
+
+
+@misconception("bilinear_kernel", breaks=("test_odd_factors", "test_interpolates"), hint=2)
+def distance_over_half_of_k(factor, num_channels):
+    """The distance is divided by k / 2. For an odd factor that is half a pixel too little, and the tent too narrow."""
+    size = bilinear_kernel(factor, num_channels).shape[-1]
+    return spread(1 - (torch.arange(size) - (size - 1) / 2).abs() / (size / 2), num_channels)
 
 
 @misconception("bilinear_kernel", breaks=("test_even_factors", "test_odd_factors", "test_interpolates"), hint=2)
@@ -374,85 +415,134 @@ def step_left_out(layers, onto=()):
     return int(total)
 
 
+def row_of(layers, onto=(), middle=lambda reach: Fraction(reach, 2), late=False, sign=1, deconv_is_conv=False):
+    """The row, a Fraction, before anything is asked of it, with the mistakes that are asked for."""
+
+    def grid(chain):
+        jump, start = Fraction(1), Fraction(0)
+        for layer in chain:
+            reach = layer.get("dilation", 1) * (layer["kernel_size"] - 1)
+            centre = middle(reach) - layer.get("padding", 0)
+            if layer["kind"] == "deconv" and not deconv_is_conv:
+                finer = jump / layer["stride"]
+                start -= sign * (jump if late else finer) * centre
+                jump = finer
+            else:
+                start += jump * centre
+                jump *= layer["stride"]
+        return jump, start
+
+    (jump, start), (_, other_start) = grid(layers), grid(onto)
+    return (other_start - start) / jump
+
+
+@misconception("crop_offset", breaks=("test_convolutions", "test_down_and_up", "test_onto_another_map"), hint=2)
+def sign_reversed(layers, onto=()):
+    """The sign is reversed: you count from the second map's row 0 back to the first's, and rows come out negative."""
+    return -crop_offset(layers, onto)
+
+
 @misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs", "test_odd_strides"), hint=2)
 def deconv_counted_in_coarse_rows(layers, onto=()):
     """In a deconv you move the centre before the jump is divided: the kernel is counted in rows that are too far apart.
 
     Its kernel lies on the finer map.
     """
-    return naive(layers, onto, late=True)
+    crop_offset(layers, onto)
+    return int(row_of(layers, onto, late=True))
 
 
-def naive(layers, onto=(), late=False, sign=1, halves=0.0):
-    """Step and start in floats, with the mistakes that are asked for."""
+@misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs", "test_odd_strides"), hint=2)
+def deconv_counted_in_coarse_rows_halves_kept(layers, onto=()):
+    """In a deconv you move the centre before the jump is divided: the kernel is counted in rows that are too far apart.
 
-    def grid(chain):
-        step, start = 1.0, 0.0
-        for layer in chain:
-            if layer["kind"] not in ("conv", "pool", "deconv"):
-                raise ValueError(f"kind {layer['kind']}")
-            reach = layer.get("dilation", 1) * (layer["kernel_size"] - 1)
-            centre = (reach + halves) / 2 - layer.get("padding", 0)
-            if layer["kind"] == "deconv":
-                finer = step / layer["stride"]
-                start -= sign * (step if late else finer) * centre
-                step = finer
-            else:
-                start += step * centre
-                step *= layer["stride"]
-        return step, start
-
-    (step, start), (other, other_start) = grid(layers), grid(onto)
-    if not math.isclose(step, other):
-        raise ValueError("steps differ")
-    row = (other_start - start) / step
-    if row < -1e-6 or abs(row - round(row)) > 1e-6:
-        raise ValueError(f"row {row}")
-    return round(row)
+    Its kernel lies on the finer map.
+    """
+    crop_offset(layers, onto)
+    return float(row_of(layers, onto, late=True))
 
 
 @misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs", "test_onto_another_map"), hint=2)
 def deconv_in_the_wrong_direction(layers, onto=()):
     """In your answer a deconv moves the centre the same way as a convolution; read the same sentence backwards."""
-    return naive(layers, onto, sign=-1)
+    crop_offset(layers, onto)
+    return int(row_of(layers, onto, sign=-1))
 
 
 @misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs", "test_odd_strides"), hint=2)
 def deconv_taken_for_a_convolution(layers, onto=()):
-    """A deconv multiplies the step in your answer, so that the rows only get further apart."""
-    return crop_offset(changed(layers, lambda one: one | {"kind": "conv"}), onto)
+    """A deconv multiplies the jump in your answer, so that the rows only get further apart."""
+    crop_offset(layers, onto)
+    return int(row_of(layers, onto, deconv_is_conv=True))
 
 
 @misconception("crop_offset", breaks=("test_convolutions", "test_down_and_up"), hint=1)
 def middle_of_k_is_half_of_k(layers, onto=()):
     """The centre of k rows is taken as k / 2 behind the first one: every layer is half a row off."""
-    return naive(layers, onto, halves=1.0)
+    crop_offset(layers, onto)
+    return int(row_of(layers, onto, lambda reach: Fraction(reach + 1, 2)))
+
+
+@misconception("crop_offset", breaks=("test_convolutions", "test_down_and_up"), hint=1)
+def middle_of_k_is_half_of_k_halves_kept(layers, onto=()):
+    """The centre of k rows is taken as k / 2 behind the first one: every layer is half a row off."""
+    crop_offset(layers, onto)
+    return float(row_of(layers, onto, lambda reach: Fraction(reach + 1, 2)))
+
+
+@misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs"), hint=1)
+def middle_of_k_rounded_up(layers, onto=()):
+    """The centre is rounded to a whole row, as k // 2. That is right for an odd k only."""
+    crop_offset(layers, onto)
+    return int(row_of(layers, onto, lambda reach: (reach + 1) // 2))
+
+
+@misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs"), hint=1)
+def middle_of_k_rounded_down(layers, onto=()):
+    """The centre is rounded down to a whole row, as (k - 1) // 2. That is right for an odd k only."""
+    crop_offset(layers, onto)
+    return int(row_of(layers, onto, lambda reach: reach // 2))
+
+
+def without_pooling_windows(layers):
+    """The same layers, their poolings with windows of one row."""
+    return changed(layers, lambda one: one | ({"kernel_size": 1, "padding": 0} if one["kind"] == "pool" else {}))
 
 
 @misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs"), hint=1)
 def pooling_skipped(layers, onto=()):
-    """Pooling changes the step in your answer, but not the start: its window has a centre too."""
-    flat = lambda one: one | {"kernel_size": 1, "padding": 0} if one["kind"] == "pool" else one  # noqa: E731
-    return crop_offset(changed(layers, flat), changed(onto, flat))
+    """Pooling changes the jump in your answer, but not the start: its window has a centre too."""
+    crop_offset(layers, onto)
+    return int(row_of(without_pooling_windows(layers), without_pooling_windows(onto)))
+
+
+@misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs"), hint=1)
+def pooling_skipped_halves_kept(layers, onto=()):
+    """Pooling changes the jump in your answer, but not the start: its window has a centre too."""
+    crop_offset(layers, onto)
+    return float(row_of(without_pooling_windows(layers), without_pooling_windows(onto)))
 
 
 @misconception("crop_offset", breaks=("test_padding_everywhere", "test_several_deconvs"), hint=1)
 def only_first_padding(layers, onto=()):
     """Only the padding of the first layer is counted."""
-    bare = [*layers[:1], *changed(layers[1:], lambda one: one | {"padding": 0})]
-    return crop_offset(bare, onto)
+    crop_offset(layers, onto)
+    bare = [[*chain[:1], *changed(chain[1:], lambda one: one | {"padding": 0})] for chain in (layers, onto)]
+    return int(row_of(*bare))
 
 
 @misconception("crop_offset", breaks="test_padding_everywhere", hint=1)
 def padding_of_deconvs_ignored(layers, onto=()):
     """The padding of a deconv is ignored. It takes rows away from its output."""
-    return crop_offset(changed(layers, lambda one: one | ({"padding": 0} if one["kind"] == "deconv" else {})), onto)
+    crop_offset(layers, onto)
+    return int(row_of(changed(layers, lambda one: one | ({"padding": 0} if one["kind"] == "deconv" else {})), onto))
 
 
 @misconception("crop_offset", breaks="test_dilation", hint=1)
 def dilation_ignored(layers, onto=()):
     """Dilation is ignored: a dilated kernel reaches further, so its centre is further inside."""
-    return crop_offset(changed(layers, lambda one: one | {"dilation": 1}), onto)
+    crop_offset(layers, onto)
+    return int(row_of(*(changed(chain, lambda one: one | {"dilation": 1}) for chain in (layers, onto))))
 
 
 @misconception("crop_offset", breaks="test_odd_strides", hint=3)
@@ -474,11 +564,15 @@ def in_floats(layers, onto=()):
 @misconception("crop_offset", breaks="test_onto_another_map", hint=1)
 def other_chain_ignored(layers, onto=()):
     """The second chain is not used for the start: the map is laid on the picture's row 0."""
-    step = 1
-    for layer in layers:
-        step = step / layer["stride"] if layer["kind"] == "deconv" else step * layer["stride"]
+    crop_offset(layers, onto)
+    return int(row_of(layers))
+
+
+@misconception("crop_offset", breaks="test_onto_another_map", hint=1)
+def other_chain_ignored_halves_kept(layers, onto=()):
+    """The second chain is not used for the start: the map is laid on the picture's row 0."""
     row = crop_offset(layers, onto)
-    return row if not onto else int(naive([*layers, {"kind": "deconv", "kernel_size": 1, "stride": int(step)}]) // step)
+    return float(row_of(layers)) if onto else row
 
 
 @misconception("crop_offset", breaks="test_onto_another_map", hint=3)
@@ -490,39 +584,32 @@ def in_pixels(layers, onto=()):
     return round(row * step)
 
 
+def or_row(layers, onto, word, allowed):
+    """What a right answer gives, or where it refuses for the reason of this word the row, if it is such a row."""
+    try:
+        return crop_offset(layers, onto)
+    except ValueError as error:
+        if word not in str(error) or not allowed(row_of(layers, onto)):
+            raise
+        return round(row_of(layers, onto))
+
+
 @misconception("crop_offset", breaks="test_other_steps", hint=2)
-def steps_not_compared(layers, onto=()):
+def jumps_not_compared(layers, onto=()):
     """Two maps whose rows are not equally far apart are laid on each other all the same."""
-    step, other = 1, 1
-    for layer in layers:
-        step = step / layer["stride"] if layer["kind"] == "deconv" else step * layer["stride"]
-    for layer in onto:
-        other = other / layer["stride"] if layer["kind"] == "deconv" else other * layer["stride"]
-    aligned = {"kind": "conv", "kernel_size": 1, "stride": step / other}
-    return crop_offset(layers, onto) if step == other else int(naive(layers, [*onto, aligned]))
+    return or_row(layers, onto, "jump", lambda row: row >= 0 and row == round(row))
 
 
 @misconception("crop_offset", breaks="test_no_such_row", hint=3)
 def rounded_row(layers, onto=()):
     """Half a row is rounded away. If the centres never meet, no crop lays one map on the other."""
-    try:
-        return crop_offset(layers, onto)
-    except ValueError as error:
-        if "/" not in str(error) or "step" in str(error):
-            raise
-        return 0
+    return or_row(layers, onto, "at row", lambda row: row >= 0)
 
 
 @misconception("crop_offset", breaks="test_no_such_row", hint=3)
 def negative_row(layers, onto=()):
     """A row before the first one is returned as a negative number; as an index it would count from the end."""
-    try:
-        return crop_offset(layers, onto)
-    except ValueError:
-        padded = [{"kind": "conv", "kernel_size": 1, "stride": 1, "padding": 1000}, *layers]
-        if onto:
-            raise
-        return crop_offset(padded) - 1000
+    return or_row(layers, onto, "at row", lambda row: row < 0 and row == round(row))
 
 
 @misconception("crop_offset", breaks="test_unknown_kind", hint=3)
@@ -643,7 +730,19 @@ class Probabilities(Variant):
 
 @misconception("FCN", breaks=("test_stride_32", "test_stride_16", "test_stride_8"), hint=2)
 class ScoresCutAtZero(Variant):
-    """A ReLU follows the score layer: negative scores are lost, and with them half of what a logit can say."""
+    """A ReLU follows each score layer: negative scores are lost, and with them half of what a logit can say."""
+
+    def forward(self, x):
+        maps = self.outputs(x)
+        scores = self.score_32(maps[4]).relu()
+        for score, skip in self.skips(maps):
+            scores = self.enlarge(scores, skip.shape[2:]) + score(skip).relu()
+        return self.enlarge(scores, x.shape[2:])
+
+
+@misconception("FCN", breaks=("test_stride_32", "test_stride_16", "test_stride_8"), hint=2)
+class LogitsCutAtZero(Variant):
+    """A ReLU follows the sum: negative logits are lost, and with them half of what a logit can say."""
 
     def forward(self, x):
         return super().forward(x).relu()
@@ -671,7 +770,7 @@ class SkipsOneStageEarly(FCN):
 
 @misconception("FCN", breaks="test_weights", hint=2)
 class AllScoresAlways(FCN):
-    """All three score layers exist whatever the stride: weights that are never used, and never learn."""
+    """There are weights that this stride does not need: they are never used, and never learn."""
 
     def __init__(self, encoder, widths, num_classes, stride):
         super().__init__(encoder, widths, num_classes, stride)
@@ -735,6 +834,16 @@ class RandomBias(FCN):
                 nn.init.uniform_(score.bias, 0.5, 1)
 
 
+@misconception("FCN", breaks="test_skips_start_at_zero", hint=2)
+class AllScoresZero(FCN):
+    """score_32 is zero at the start as well: at first no gradient passes through it, and the encoder does not learn."""
+
+    def __init__(self, encoder, widths, num_classes, stride):
+        super().__init__(encoder, widths, num_classes, stride)
+        nn.init.zeros_(self.score_32.weight)
+        nn.init.zeros_(self.score_32.bias)
+
+
 @misconception("FCN", breaks="test_gradients", hint=2)
 class FrozenEncoder(Variant):
     """No gradient reaches the encoder: its maps were made under `no_grad`, or detached."""
@@ -762,6 +871,16 @@ class StagesRunAgain(Variant):
 
     def outputs(self, x):
         return [self.encoder[:number](x) for number in range(1, 6)]
+
+
+@misconception("FCN", breaks="test_each_stage_once", hint=2)
+class FromThePictureAgain(Variant):
+    """Each map is computed from the picture again: early stages run several times, and so do their batch statistics."""
+
+    def outputs(self, x):
+        third = self.encoder[:3](x) if self.score_8 is not None else None
+        fourth = self.encoder[:4](x) if self.score_16 is not None else None
+        return [None, None, third, fourth, self.encoder(x)]
 
 
 @misconception("FCN", breaks="test_bad_arguments", hint=3)
@@ -839,8 +958,17 @@ def recall_of_pixels(pred, target, instances, edges):
 @misconception("recall_by_size", breaks=("test_wrong_class", "test_ranges"), hint=1)
 def any_class_counts(pred, target, instances, edges):
     """Anything that is not background counts as right: an object that is taken for another class seems found."""
+    recall_by_size(pred, target, instances, edges)
     seen = torch.where((pred > 0) & (target > 0) & (target != 255), target, torch.zeros_like(pred))
     return by_loop(seen, target, instances, edges)
+
+
+@misconception("recall_by_size", breaks="test_limits", hint=2)
+def background_is_an_object(pred, target, instances, edges):
+    """Number 0 is counted as an object too: the pixels of no object are taken for one object of each picture."""
+    recall_by_size(pred, target, instances, edges)
+    renamed = torch.where(instances == 0, instances.max() + 1 if instances.numel() else 0, instances)
+    return by_loop(pred, target, renamed, edges)
 
 
 @misconception("recall_by_size", breaks="test_numbers_per_picture", hint=2)
@@ -908,11 +1036,11 @@ def right_anywhere(pred, target, instances, edges):
     """Pixels of the object's class are counted in the whole picture, not only on the object."""
     recall_by_size(pred, target, instances, edges)
     shown = pred.clone()
-    for p, t, numbers in zip(shown, target, instances, strict=True):
+    for changed_pred, p, t, numbers in zip(shown, pred, target, instances, strict=True):
         for number in numbers.unique()[numbers.unique() > 0]:
             own = (numbers == number) & (t != 255)
             if own.any() and 2 * (p == t[own][0]).sum() > own.sum():
-                p[own] = t[own]
+                changed_pred[own] = t[own]
     return by_loop(shown, target, instances, edges)
 
 

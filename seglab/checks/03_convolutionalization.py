@@ -45,14 +45,22 @@ class TestLinearToConv:
         assert_same(layer(counting(1, 1, 2, 2)), torch.tensor([[[[106.0]], [[-88.0]]]]))
 
     def test_copied(self, student):
-        """Ten times the original's weights, set after the call, change nothing: they are copied"""
+        """Ten times the original's weights after the call: the convolution has the old ones, the original works on"""
         dense = student.keep(dense_layer([[1, 2]], [3]))
         layer = student.linear_to_conv.module(dense, 2, 1)
         dense.get("weight.data", keep=True).call("mul_", 10.0)
         assert_same(layer(torch.ones(1, 2, 1, 2)), torch.tensor([[[[6.0, 6.0]]]]))
+        assert_same(dense(torch.ones(1, 2)), torch.tensor([[33.0]]))
+
+    def test_dtype(self, student):
+        """A dense layer of float64: features of float64 go in, and answers of float64 come out"""
+        dense = student.keep(dense_layer([[1, 2]], [3]))
+        dense.call("double")
+        layer = student.linear_to_conv.module(dense, 2, 1)
+        assert_same(layer(torch.ones(1, 2, 1, 2).double()), torch.tensor([[[[6.0, 6.0]]]]).double())
 
     def test_misfit(self, student):
-        """A dense layer of 12 inputs fits 3 channels with kernel 2; with kernel 3 it raises ValueError"""
+        """12 inputs fit 3 channels with kernel 2; with kernel 3 they raise ValueError with a message"""
         dense = dense_layer([[1.0] * 12])
         layer = student.linear_to_conv.module(dense, 3, 2)
         assert_same(layer(torch.ones(1, 3, 2, 3)), torch.tensor([[[[12.0, 12.0]]]]))
@@ -63,6 +71,28 @@ class TestLinearToConv:
 def corner_classifier(*more):
     """Windows of 4 x 4 pixels, average pooling to 1 x 2 x 2; two classes: the first and the last of the features."""
     return nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), dense_layer([[1, 0, 0, 0], [0, 0, 0, 1]]), *more).eval()
+
+
+def trained_norm():
+    """A batch normalization of two numbers, square roots of variance + eps: (2, 3)."""
+    norm = nn.BatchNorm1d(2, eps=0.25)
+    norm.load_state_dict(
+        {
+            "weight": torch.tensor([2.0, 3.0]),
+            "bias": torch.tensor([0.0, 5.0]),
+            "running_mean": torch.tensor([1.0, 2.0]),
+            "running_var": torch.tensor([3.75, 8.75]),
+            "num_batches_tracked": torch.tensor(7),
+        }
+    )
+    return norm
+
+
+def doubling(channels):
+    """A convolution that doubles a picture of one channel, once per output channel."""
+    layer = nn.Conv2d(1, channels, 1, bias=False)
+    layer.weight.data.fill_(2.0)
+    return layer
 
 
 class TestConvolutionalize:
@@ -80,43 +110,48 @@ class TestConvolutionalize:
         network = student.convolutionalize.module(corner_classifier(), (1, 2, 2))
         assert_same(network(counting(1, 1, 4, 8)), torch.tensor([[[[4.5, 6.5, 8.5]], [[22.5, 24.5, 26.5]]]]))
 
+    def test_softmax(self, student):
+        """A softmax over the classes behind scores 14 apart, on a map of 1 x 2: it is 0 and 1 at both places"""
+        network = student.convolutionalize.module(corner_classifier(nn.Softmax(dim=-1)), (1, 2, 2))
+        assert_same(network(counting(1, 1, 4, 6)), torch.tensor([[[[0.0, 0.0]], [[1.0, 1.0]]]]))
+
     def test_batch_norm(self, student):
-        """Batch normalization with mean (1, 2), variance (4, 9), weight (2, 3), bias (0, 5) behind the dense layer"""
-        norm = nn.BatchNorm1d(2, eps=0.0)
-        norm.load_state_dict(
-            {
-                "weight": torch.tensor([2.0, 3.0]),
-                "bias": torch.tensor([0.0, 5.0]),
-                "running_mean": torch.tensor([1.0, 2.0]),
-                "running_var": torch.tensor([4.0, 9.0]),
-                "num_batches_tracked": torch.tensor(7),
-            }
-        )
-        network = student.convolutionalize.module(corner_classifier(norm), (1, 2, 2))
+        """Batch normalization in evaluation mode: mean (1, 2), variance (3.75, 8.75), eps 0.25, weights, biases"""
+        network = student.convolutionalize.module(corner_classifier(trained_norm()), (1, 2, 2))
         assert_same(network(counting(1, 1, 4, 6)), torch.tensor([[[[2.5, 4.5]], [[20.5, 22.5]]]]))
 
+    def test_modes(self, student):
+        """Dropout of everything in training mode, and a frozen batch normalization: it gets 0 everywhere"""
+        classifier = student.keep(corner_classifier(nn.Dropout(1.0), trained_norm()).train())
+        classifier.get("4", keep=True).call("eval")
+        network = student.convolutionalize.module(classifier, (1, 2, 2))
+        assert_same(network(counting(1, 1, 4, 6)), torch.tensor([[[[-1.0, -1.0]], [[3.0, 3.0]]]]))
+
     def test_more_layers(self, student):
-        """Two dense layers of different kernels, ReLU, dropout in evaluation mode, and Sequentials in Sequentials"""
+        """Two dense layers (kernels 2 x 2 and 1 x 1), ReLU, dropout that evaluates, and Sequentials in Sequentials"""
         head = nn.Sequential(
-            nn.ReLU(), nn.Sequential(nn.Dropout(0.5), dense_layer([[1, -1], [0, 2], [1, 0]], [1, 0, 0]))
+            nn.ReLU(), nn.Sequential(nn.Dropout(1.0), dense_layer([[1, -1], [0, 2], [1, 0]], [1, 0, 0]))
         )
         network = student.convolutionalize.module(corner_classifier(head).eval(), (1, 2, 2))
-        expected = torch.tensor([[[[-13.0, -13.0]], [[35.0, 39.0]], [[3.5, 5.5]]]])
-        assert_same(network(counting(1, 1, 4, 6)), expected)
+        expected = torch.tensor([[[[-1.5, -3.5]], [[5.0, 9.0]], [[0.0, 0.0]]]])
+        assert_same(network(counting(1, 1, 4, 6) - 15), expected)
 
     def test_nothing_shared(self, student):
-        """The classifier's weights are set to 7 after the call, and the new network does not change"""
-        classifier = student.keep(corner_classifier())
+        """The classifier's convolution, then its dense layer is set to 7 after the call: no change in the network"""
+        classifier = student.keep(nn.Sequential(doubling(1), *corner_classifier()).eval())
         network = student.convolutionalize.module(classifier, (1, 2, 2))
-        classifier.get("2.weight.data", keep=True).call("fill_", 7.0)
-        assert_same(network(torch.ones(1, 1, 4, 4)), torch.tensor([[[[1.0]], [[1.0]]]]))
+        for number in (0, 3):
+            classifier.get(f"{number}.weight.data", keep=True).call("fill_", 7.0)
+            assert_same(network(torch.ones(1, 1, 4, 4)), torch.tensor([[[[2.0]], [[2.0]]]]))
 
     def test_refused(self, student):
-        """Features of 1 x 3 x 2 do not fit, and pooling to a fixed size cannot be kept: ValueError"""
+        """Features of 1 x 2 x 2 are fine; 1 x 3 x 2, two channels from a Conv2d, a fixed pooling raise ValueError"""
         network = student.convolutionalize.module(corner_classifier(), (1, 2, 2))
         assert_same(network(torch.zeros(1, 1, 6, 4)), torch.zeros(1, 2, 2, 1))
         with student.raises(ValueError):
             student.convolutionalize(corner_classifier(), (1, 3, 2))
+        with student.raises(ValueError):
+            student.convolutionalize(nn.Sequential(doubling(2), *corner_classifier()), (1, 2, 2))
         fixed = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), dense_layer([[1, 1, 1, 1]]))
         with student.raises(ValueError):
             student.convolutionalize(fixed, (1, 2, 2))
@@ -141,14 +176,15 @@ class TestPoolHeadToConv:
         assert_same(head(counting(1, 2, 1, 3)), torch.tensor([[[[-3.0, -3.0, -3.0]], [[7.0, 9.0, 11.0]]]]))
 
     def test_copied(self, student):
-        """Ten times the original's weights, set after the call, change nothing: they are copied"""
+        """Ten times the original's weights after the call: the head has the old ones, and the original works on"""
         dense = student.keep(dense_layer([[1, 2]], [3]))
         head = student.pool_head_to_conv.module(dense, (2, 1, 2))
         dense.get("weight.data", keep=True).call("mul_", 10.0)
         assert_same(head(torch.ones(1, 2, 1, 3)), torch.tensor([[[[6.0, 6.0]]]]))
+        assert_same(dense(torch.ones(1, 2)), torch.tensor([[33.0]]))
 
     def test_misfit(self, student):
-        """A dense layer of 4 inputs: four channels of 1 x 3 fit, one channel of 2 x 2 does not (ValueError)"""
+        """4 inputs fit four channels of 1 x 3; one channel of 2 x 2 raises ValueError with a message"""
         dense = dense_layer([[1, 1, 1, 1]])
         head = student.pool_head_to_conv.module(dense, (4, 1, 3))
         assert_same(head(torch.ones(1, 4, 2, 3)), torch.tensor([[[[4.0], [4.0]]]]))
@@ -175,8 +211,12 @@ class TestDenseOutputSize:
         """Kernel 3 with dilation 2 spans 5 pixels: 6 positions on 10 pixels"""
         assert_same(student.dense_output_size(10, [conv(3, 8, 3, dilation=2)]), (6, 1))
 
+    def test_large(self, student):
+        """Pooling 2 on 40,000,000,000,000,002 pixels: exactly half of them"""
+        assert_same(student.dense_output_size(40_000_000_000_000_002, [pool()]), (20_000_000_000_000_001, 2))
+
     def test_refused(self, student):
-        """A kernel of 5 fits 5 pixels; on 4 it raises ValueError, and so does a dense layer"""
+        """A kernel of 5 fits 5 pixels; on 4 it raises ValueError with a message, and so does a dense layer"""
         assert_same(student.dense_output_size(5, [conv(3, 8, 5)]), (1, 1))
         with student.raises(ValueError):
             student.dense_output_size(4, [conv(3, 8, 5)])
@@ -202,7 +242,7 @@ class TestDenseToPixels:
         assert_same(student.dense_to_pixels(1, 0, layers), ((5.0, 1.0), 7))
 
     def test_refused(self, student):
-        """A dense layer raises ValueError, and so does row -1"""
+        """Row 3 behind a pooling is fine; a dense layer behind it raises ValueError with a message, so does row -1"""
         assert_same(student.dense_to_pixels(3, 0, [pool()]), ((6.5, 0.5), 2))
         with student.raises(ValueError):
             student.dense_to_pixels(0, 0, [pool(), linear(64, 10)])

@@ -42,7 +42,7 @@ class TestUpsampleNearest:
         assert_same(student.upsample_nearest(x, 2), expected)
 
     def test_bad_arguments(self, student):
-        """A factor of 0 and a tensor (H, W) raise ValueError, a factor of 1.5 TypeError or ValueError"""
+        """A factor of 2 is fine; 0, or a tensor (H, W), raises ValueError, a factor of 1.5 TypeError or ValueError"""
         assert_same(student.upsample_nearest(maps([8.0]), 2), maps([8.0, 8.0], [8.0, 8.0]))
         with student.raises(ValueError):
             student.upsample_nearest(maps([8.0]), 0)
@@ -78,10 +78,14 @@ class TestUpsampleBilinear:
         x = torch.tensor([[[[0.0], [1.0]]]], dtype=torch.float64)
         inside = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95]
         along = torch.tensor([0.0] * 5 + inside + [1.0] * 5, dtype=torch.float64)
-        assert_same(student.upsample_bilinear(x, 10), along[:, None].repeat(1, 10)[None, None])
+        expected, got = along[:, None].repeat(1, 10)[None, None], student.upsample_bilinear(x, 10)
+        assert_same(got, expected, tolerance=(1e-4, 1e-4))
+        near = torch.allclose(got, expected, rtol=1e-7, atol=1e-9)
+        student.calls[-1].value = [got, near]  # the last digits go on record, too
+        assert_same(got, expected)
 
     def test_bad_arguments(self, student):
-        """A factor of -1 and a mask of int64 raise ValueError with a message"""
+        """A factor of 1 is fine; a factor of -1 and a mask of int64 raise ValueError with a message"""
         assert_same(student.upsample_bilinear(maps([4.0, 4.0]), 1), maps([4.0, 4.0]))
         with student.raises(ValueError):
             student.upsample_bilinear(maps([4.0, 4.0]), -1)
@@ -115,7 +119,7 @@ class TestBilinearKernel:
         assert_same(student.bilinear_kernel(4, 1), maps(*([down * across for across in side] for down in side)) / 64)
 
     def test_bad_arguments(self, student):
-        """A factor of 0 raises ValueError with a message"""
+        """A factor of 1 is fine; a factor of 0 raises ValueError with a message"""
         assert_same(student.bilinear_kernel(1, 1), maps([1.0]))
         with student.raises(ValueError):
             student.bilinear_kernel(0, 1)
@@ -154,14 +158,14 @@ class TestCropOffset:
         assert_same(student.crop_offset([conv(1, 1, 1, padding=3), pool(), deconv(4, 2, 1)]), 3)
 
     def test_no_offset(self, student):
-        """Half a row, a negative row, different jumps: ValueError with a message"""
+        """Row 2 is fine; half a row, a negative row and different jumps raise ValueError with a message"""
         assert_same(student.crop_offset([conv(1, 1, 5, padding=4)]), 2)
-        for layers in ([conv(1, 1, 2, padding=3)], [conv(1, 1, 5)], [pool()]):
+        for layers in ([conv(1, 1, 2, padding=3)], [conv(1, 1, 5)], [conv(1, 1, 1, padding=4), pool(1, 2)]):
             with student.raises(ValueError):
                 student.crop_offset(layers)
 
     def test_unknown_kind(self, student):
-        """A dense layer raises ValueError with a message"""
+        """A convolution is fine; with a dense layer behind it, ValueError with a message"""
         assert_same(student.crop_offset([conv(1, 1, 1, padding=7)]), 7)
         with student.raises(ValueError):
             student.crop_offset([conv(1, 1, 1, padding=7), linear(4, 2)])
@@ -172,15 +176,23 @@ def averaging_encoder():
     return nn.Sequential(*(nn.Sequential(nn.AvgPool2d(2)) for _ in range(5)))
 
 
-def network(student, stride, **weights):
+def names_of(net):
+    """The names of its weights, sorted. They alone go on record: the values of new weights are chance, not mistakes."""
+    names = sorted(net.parameters())
+    net.student.calls[-1].value = names
+    return names
+
+
+def network(student, stride, encoder=None, **weights):
     """The student's network on three channels for one class; `score_16=2.0` sets all weights of that layer to 2."""
-    net = student.FCN.module(averaging_encoder(), [3] * 5, 1, stride)
+    net = student.FCN.module(encoder or averaging_encoder(), [3] * 5, 1, stride)
     state = {}
     for name, value in weights.items():
         state |= {f"{name}.weight": torch.full((1, 3, 1, 1), value), f"{name}.bias": torch.zeros(1)}
-    missing = sorted(set(state) - set(net.parameters()))
+    there = names_of(net)
+    missing = sorted(set(state) - set(there))
     if missing:
-        raise Mismatch("rule", f"weights named {', '.join(missing)}", f"{', '.join(net.parameters()) or 'no weights'}")
+        raise Mismatch("rule", f"weights named {', '.join(missing)}", ", ".join(there) or "no weights")
     net.call("load_state_dict", state, strict=False, keep=True)
     return net
 
@@ -196,28 +208,48 @@ class TestFCN:
         expected = torch.cat([torch.zeros(16), between, torch.full((16,), 96.0)])
         assert_same(network(student, 32, score_32=1.0)(picture), expected.repeat(1, 1, 32, 1))
 
+    def test_fcn_16s(self, student):
+        """The same squares: scores 0 96 at 1/32 become 0 24 72 96, plus 0 0 96 96 at 1/16 is 0 24 168 192"""
+        picture = torch.zeros(1, 3, 32, 64)
+        picture[..., 32:] = 32.0
+        steps = torch.arange(16) + 0.5
+        parts = [torch.zeros(8), steps * 1.5, 24 + steps * 9, 168 + steps * 1.5, torch.full((8,), 192.0)]
+        net = network(student, 16, score_32=1.0, score_16=1.0)
+        assert_same(net(picture), torch.cat(parts).repeat(1, 1, 32, 1))
+
     def test_sum_of_scores(self, student):
-        """A picture of ones: 3 from score_32, 30 from score_16, 300 from score_8"""
-        net = network(student, 8, score_32=1.0, score_16=10.0, score_8=100.0)
-        assert_same(net(torch.ones(1, 3, 64, 32)), torch.full((1, 1, 64, 32), 333.0))
+        """A picture of ones: 3 from score_32, 30 from score_16, -300 from score_8"""
+        net = network(student, 8, score_32=1.0, score_16=10.0, score_8=-100.0)
+        assert_same(net(torch.ones(1, 3, 64, 32)), torch.full((1, 1, 64, 32), -267.0))
 
     def test_any_size(self, student):
-        """A picture of ones with 61 x 79 pixels, which 2 divides not once: logits of 61 x 79"""
-        for stride, expected in ((16, 33.0), (8, 33.0)):
-            net = network(student, stride, score_32=1.0, score_16=10.0)
+        """A picture of ones with 61 x 79 pixels, both odd: logits of 61 x 79"""
+        for stride, expected in ((16, 33.0), (8, 34.0)):
+            more = {"score_8": 1 / 3} if stride == 8 else {}
+            net = network(student, stride, score_32=1.0, score_16=10.0, **more)
             assert_same(net(torch.ones(1, 3, 61, 79)), torch.full((1, 1, 61, 79), expected))
 
     def test_weights(self, student):
-        """FCN-16s has two score layers, and that of the skip is zero"""
+        """A new FCN-16s has two score layers: that of the skip is zero, score_32 is as torch makes it"""
         net = student.FCN.module(averaging_encoder(), [3] * 5, 2, 16)
-        weights = {name: value.detach() for name, value in net.parameters().items()}
         names = ["score_16.bias", "score_16.weight", "score_32.bias", "score_32.weight"]
-        assert_same(sorted(weights), names)
-        assert_same(weights["score_16.weight"], torch.zeros(2, 3, 1, 1))
-        assert_same(weights["score_16.bias"], torch.zeros(2))
+        there = names_of(net)
+        if there != names:
+            raise Mismatch("rule", f"weights named {', '.join(names)}", ", ".join(there) or "no weights")
+        bias, skip, _, deep = (int(net.get(name, keep=True).call("count_nonzero")) for name in names)
+        got = {"score_16": "not zero" if bias or skip else "zero", "score_32": "not zero" if deep else "zero"}
+        assert_same(got, {"score_16": "zero", "score_32": "not zero"})
+
+    def test_each_stage_once(self, student):
+        """Stages with batch normalization, in training: each has seen one batch after one call"""
+        stages = nn.Sequential(*(nn.Sequential(nn.BatchNorm2d(3), nn.AvgPool2d(2)) for _ in range(5)))
+        net = network(student, 8, stages, score_32=1.0, score_16=1.0, score_8=1.0)
+        assert_same(net(torch.ones(1, 3, 64, 64)), torch.zeros(1, 1, 64, 64))
+        seen = [int(net.call("get_buffer", f"encoder.{number}.0.num_batches_tracked")) for number in range(5)]
+        assert_same(seen, [1, 1, 1, 1, 1])
 
     def test_bad_arguments(self, student):
-        """A stride of 4, or four widths, raise ValueError with a message"""
+        """Stride 32 and five widths are fine; a stride of 4, or four widths, raises ValueError with a message"""
         assert_same(network(student, 32, score_32=1.0)(torch.ones(1, 3, 32, 32)), torch.full((1, 1, 32, 32), 3.0))
         with student.raises(ValueError):
             student.FCN(averaging_encoder(), [3] * 5, 1, 4)
@@ -242,10 +274,10 @@ class TestRecallBySize:
         assert_same(got, torch.tensor([0.0, 1.0], dtype=torch.float64))
 
     def test_half(self, student):
-        """Two of four pixels are not more than half; three are"""
-        target, numbers = mask("1111 1111"), mask("1111 2222")
-        got = student.recall_by_size(mask("1100 1110"), target, numbers, [4, 5])
-        assert_same(got, torch.tensor([0.5], dtype=torch.float64))
+        """Four objects of four pixels, of which 2, 3, 1 and 1 are right: only 3 is more than half"""
+        target = mask("1111 2222 3333 4444")
+        got = student.recall_by_size(mask("1133 2223 3444 4000"), target, target, [4, 5])
+        assert_same(got, torch.tensor([0.25], dtype=torch.float64))
 
     def test_two_pictures(self, student):
         """Object 1 in each of two pictures, found in the first, taken for another class in the second"""
@@ -264,8 +296,14 @@ class TestRecallBySize:
         got = student.recall_by_size(target, target, target, [1, 3, 5])
         assert_same(got, torch.tensor([math.nan, 1.0], dtype=torch.float64))
 
+    def test_no_object(self, student):
+        """The same mask with the ranges 1 to 2 and 2 to 5: the one pixel of no object is no object of area 1"""
+        target = mask("4440")
+        got = student.recall_by_size(target, target, target, [1, 2, 5])
+        assert_same(got, torch.tensor([math.nan, 1.0], dtype=torch.float64))
+
     def test_bad_arguments(self, student):
-        """Masks of different shapes and falling edges raise ValueError with a message"""
+        """Equal shapes and rising edges are fine; different shapes and falling edges raise ValueError with a message"""
         target = mask("10")
         assert_same(student.recall_by_size(target, target, target, [1, 2]), torch.tensor([1.0], dtype=torch.float64))
         with student.raises(ValueError):
