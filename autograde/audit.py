@@ -205,6 +205,7 @@ def _constants(lesson, exercise) -> Gate:
     for name, function in CONSTANTS.items():
         verdict = _grade(lesson, exercise, function)
         failures += [f"the answer {name!r} passes {c.test}" for c in verdict.criteria if c.passed]
+        failures += [f"the answer {name!r} makes {c.test} stumble" for c in verdict.criteria if c.grader_fault]
     return Gate(exercise, "constants", "0 %" if not failures else "> 0", failures)
 
 

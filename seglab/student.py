@@ -86,7 +86,8 @@ class Student:
         raise Mismatch("no error", names, got)
 
     def _call(self, target, method, args, kwargs, keep, operation="call"):
-        name = target if isinstance(target, str) else f"{target.type_name}{'.' + method if method else ''}"
+        # "its": a class may have the exercise's name, and a call of what it built is no call of the exercise.
+        name = target if isinstance(target, str) else f"its {target.type_name}{'.' + method if method else ''}"
         texts = [describe(a) for a in args] + [f"{k}={describe(v)}" for k, v in kwargs.items()]
         call = Call(name, f"{name}({', '.join(texts)})")
         self.calls.append(call)
@@ -233,6 +234,10 @@ class Handle:
         )
         if not good or len(dict(named)) != len(named):
             raise Mismatch("type", f"the {operation} of an nn.Module by name, each once", describe(named))
+        # On record are names and shapes: weights that begin at random would make every answer look unlike all others.
+        self.student.calls[-1].value = {
+            name: list(one.shape) if one is not None else None for name, one in sorted(named)
+        }
         return dict(named)
 
     def value(self):

@@ -7,13 +7,16 @@
 #
 # | exercise | what it gives you | minutes | difficulty | points |
 # |---|---|---|---|---|
-# | 1 `receptive_field` | how far one output sees, by arithmetic | 25 | ●● | 5 |
+# | 1 `receptive_field` | how far one output sees, by arithmetic | 15 | ●● | 5 |
 # | 2 `layers_to_see` | how many convolutions that takes, with and without pooling | 20 | ●● | 4 |
 # | 3 `activation_bytes` | what a forward pass keeps in memory | 20 | ●● | 5 |
-# | 4 `gradient_receptive_field` | how far one output sees, measured | 30 | ●●● | 6 |
+# | 4 `gradient_receptive_field` | how far one output sees, measured | 35 | ●●● | 6 |
 #
-# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so at first no check can
-# pass. Nothing is broken: write the function, run its cell, run the check under it, and repeat.
+# Exercise 3 may call what you wrote in exercise 1. Otherwise the order is yours.
+#
+# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`. At first a check only
+# says that the function is not written; later it shows a table, red where something is wrong. Write the function, run
+# its cell, run the check under it, and repeat.
 #
 # **Visible and hidden checks.** `check(...)` runs a few small tests at once and shows what was expected and what came.
 # When you hand in, other tests with other inputs run: other kernels and strides, pictures that are not square, bad
@@ -46,7 +49,7 @@ from seglab.scenes import load_scenes
 # %% [markdown] locked="about_receptive_field"
 # ## 1 · `receptive_field`
 #
-# *About 25 minutes · difficulty 2 of 3 · 5 points · slide "and why did we compress at all?"*
+# *About 15 minutes · difficulty 2 of 3 · 5 points · slide "and why did we compress at all?"*
 #
 # The receptive field of an output is the square of pixels that it sees. Three numbers describe it, for every output of
 # a layer at once:
@@ -126,9 +129,10 @@ def receptive_field(layers: list[dict]) -> tuple[int, int, float]:
 # first two use the old jump. The third multiplies it by the stride.
 #
 # </details>
-# <details><summary>"LeNet sees 15", "padding makes it smaller", "half a pixel off"</summary>
+# <details><summary>"LeNet sees 15, 13 or 19", "padding makes it smaller", "half a pixel off"</summary>
 #
-# * *LeNet comes out as 15 or 12 instead of 32*: you add up kernels without the jump.
+# * *LeNet comes out as 15, 13 or 19 instead of 32*: the jump is missing (15), poolings are left out (13), or kernels
+#   are added up as they are (19).
 # * *A little too large after every stride*: you multiply the jump before you use it.
 # * *The size changes with the padding*: an output reads as many places as before. Some of them are not in the picture.
 # * *The start is half a pixel off*: a pixel's centre lies at a whole number here. With an even kernel the centre lies
@@ -149,7 +153,9 @@ with once_written():
         fields.append(receptive_field(vgg)[0])
     fields.append(receptive_field([*vgg, conv(1, 1, 7)])[0])
     cat = photo("chelsea")  # (3, 300, 451)
-    figure = show_images([cat], ["one output of VGG-16 sees " + ", ".join(map(str, fields)) + " pixels"], width=6)
+    *after_poolings, after_fc6 = fields
+    title = f"one output of VGG-16 sees {', '.join(map(str, after_poolings))} pixels, FCN's fc6 {after_fc6}"
+    figure = show_images([cat], [title], width=6)
     for side in fields:
         for colour, line in (("black", 4), ("white", 2)):  # white on black shows on any picture
             corner = (225 - side / 2, 150 - side / 2)
@@ -178,6 +184,9 @@ with once_written():
 # 3 convolutions:   C C P C
 # 5 convolutions:   C C P C C P C
 # ```
+#
+# (The lecture's green curve counts the pooling behind the last convolution, too: 6, 16, 36, … pixels after 2, 4, 6, …
+# convolutions. Here it is 5, 14, 32, …)
 #
 # ```python
 # layers_to_see(pixels: int, kernel: int, pool_every: int | None = None) -> int
@@ -342,8 +351,8 @@ def activation_bytes(layers: list[dict], height: int, width: int, batch_size: in
 # **Expected picture.** What each convolution of VGG-16 keeps of one picture of 500 × 500 pixels: as it is, and if its
 # poolings were taken out:
 #
-# ![Two bars for each of thirteen convolutions, in megabytes: as it is, they fall from 64 to 2; without poolings they
-# rise from 64 to 512](expected_activation_bytes.png)
+# ![Two bars for each of thirteen convolutions, in megabytes on a logarithmic scale: as it is, they fall from 64 to 2;
+# without poolings they rise from 64 to 512](expected_activation_bytes.png)
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
@@ -400,15 +409,19 @@ with once_written():
     ):
         places = [number + shift for number in range(1, 14)]
         axis.bar(places, [size / 1e6 for size in kept[name]], 0.4, color=colour, hatch=hatch, label=name)
-    axis.set(xlabel="convolution of VGG-16", ylabel="megabytes kept", xticks=range(1, 14))
+    axis.set(xlabel="convolution of VGG-16", ylabel="megabytes kept", xticks=range(1, 14), yscale="log", ylim=(1, 1500))
     axis.set_title("One picture of 500 × 500 pixels")
-    axis.legend(frameon=False)
-    show(figure, alt="Bars per convolution: with poolings they fall from 64 to 2 megabytes, without they rise to 512")
+    axis.legend(frameon=False, loc="upper left")
+    show(
+        figure,
+        alt="Bars per convolution, on a logarithmic scale: with poolings they fall from 64 to 2 megabytes, without "
+        "they rise to 512",
+    )
 
 # %% [markdown] locked="about_gradient_receptive_field"
 # ## 4 · `gradient_receptive_field`
 #
-# *About 30 minutes · difficulty 3 of 3 · 6 points · slide "and why did we compress at all?"*
+# *About 35 minutes · difficulty 3 of 3 · 6 points · slide "and why did we compress at all?"*
 #
 # The arithmetic of exercise 1 is about descriptions. Here you measure a real network: which pixels can move its output?
 # A gradient answers that. The output in the centre of the map has a derivative by every pixel of the picture, and where
@@ -436,8 +449,8 @@ with once_written():
 # | **returns** | (top, bottom, left, right) | four int: first and last row, first and last column, **ends included** |
 #
 # * Layers: `Conv2d` (any kernel, stride, padding, dilation, groups), `MaxPool2d` (dilation 1), `AvgPool2d`,
-#   `BatchNorm2d`, `ReLU`, `Dropout`, `Identity`, and `Sequential` of these, nested as deep as you like. The model may
-#   be a single layer, and it may be in training mode.
+#   `BatchNorm2d`, `ReLU` (in place or not), `Dropout`, `Identity`, and `Sequential` of these, nested as deep as you
+#   like. One layer object may stand in several places. The model may be a single layer, and it may be in training mode.
 # * The **centre output** is the one at (h // 2, w // 2), all K channels together.
 # * The box is the smallest that holds every pixel seen by it. It lies in the picture: padding is no pixel.
 # * The model you are given stays as it was: weights, statistics, gradients, mode, layers.
@@ -459,13 +472,12 @@ def gradient_receptive_field(model: nn.Module, input_shape: tuple[int, int, int]
         raise ValueError(f"expected the shape of a picture, (C, H, W), got {input_shape}")
     # The Sequential around it is for a model of a single layer: then that layer is a part, too, and can be exchanged.
     positive = nn.Sequential(copy.deepcopy(model)).eval()
-    for parent in list(positive.modules()):
-        for name, layer in parent.named_children():
+    for part in [part for part in positive.modules() if isinstance(part, nn.Sequential)]:
+        for place, layer in enumerate(list(part)):  # by place: one layer may stand in several
             if isinstance(layer, nn.MaxPool2d):
-                reader = nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
-                setattr(parent, name, reader)
-            elif isinstance(layer, nn.BatchNorm2d):
-                setattr(parent, name, nn.Identity())
+                part[place] = nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
+            elif isinstance(layer, (nn.BatchNorm2d, nn.ReLU)):  # a ReLU in place would write into the picture
+                part[place] = nn.Identity()
     for parameter in positive.parameters():
         nn.init.ones_(parameter)
     # Sums of many ones get large: float64 has the room for it.
@@ -499,23 +511,27 @@ def gradient_receptive_field(model: nn.Module, input_shape: tuple[int, int, int]
 # <details><summary>Hint 2: the approach</summary>
 #
 # Copy, switch to evaluation mode, exchange layers, set the weights, run a picture of ones, pick the centre, call
-# `backward()`, look at the gradient. To exchange layers at any depth: `modules()` gives every part of a network,
-# `named_children()` the parts of one part with their names, and `setattr(part, name, other)` puts another layer there.
-# A single layer has no parts: put the copy into an `nn.Sequential` first.
+# `backward()`, look at the gradient. To exchange layers at any depth: `modules()` gives every part of a network, each
+# once. Those that are an `nn.Sequential` work like lists: go through their places, and `part[place] = other` puts
+# another layer there. A single layer has no places: put the copy into an `nn.Sequential` first.
 #
 # </details>
 # <details><summary>Hint 3: nearly the code</summary>
 #
-# `for part in list(net.modules()): for name, child in part.named_children(): …`, with `nn.AvgPool2d(...)` for a
-# max-pooling and `nn.Identity()` for a batch normalization. All parameters become ones (`nn.init.ones_`), biases too,
-# which does no harm. In a deep network sums of ones outgrow float32: `net.double()` and a picture of dtype
+# For every part of `list(net.modules())` that is an `nn.Sequential`, for every place and layer of
+# `enumerate(list(part))`: an `nn.AvgPool2d(...)` goes where a max-pooling was, an `nn.Identity()` where a batch
+# normalization or a ReLU was (on positive numbers ReLU does nothing). All parameters become ones (`nn.init.ones_`),
+# biases too, which does no harm. In a deep network sums of ones outgrow float32: `net.double()` and a picture of dtype
 # `torch.float64` help. The gradient (1, C, H, W), summed over all but the rows, is not zero in the rows that are seen:
 # `nonzero()` lists them. The same for the columns.
 #
 # </details>
 # <details><summary>"Box too small", "the whole picture", "one row off", "the model has changed"</summary>
 #
-# * *Too small by a pixel or two*: a max-pooling is left somewhere, perhaps in a nested network.
+# * *Too small by a pixel or two*: a max-pooling is left somewhere, perhaps in a nested network, or in the second place
+#   of a layer that stands in two (`named_children()` names such a layer once).
+# * *"a leaf Variable that requires grad is being used in an in-place operation"*: a ReLU that works in place is the
+#   first layer, and would write into your picture.
 # * *No gradient at all*: a ReLU is shut. Look at biases, and at batch normalization's mean.
 # * *The whole picture*: you summed the whole output instead of one place. Or batch normalization is in training mode,
 #   where the batch's statistics tie all pixels together.
@@ -573,7 +589,6 @@ longer_sides = torch.stack(longer_sides)  # (number of objects,)
 print(f"{len(longer_sides)} objects, the largest {longer_sides.max()} pixels long")
 
 with once_written():
-    print("stages   sees (formula)   sees (measured)   objects that fit   MB kept   MB without pooling")
     described, never_pooled, seen, before = [], [], [], 3
     for stages, width in enumerate(WIDTHS, 1):
         described += [conv(before, width, 3, padding=1), pool(2)]
@@ -584,6 +599,8 @@ with once_written():
         seen.append(size)
         fits = (longer_sides <= size).float().mean()
         both = [activation_bytes(chain, 256, 256, 32) / 1e6 for chain in (described, never_pooled)]
+        if stages == 1:  # not earlier: where a function is still a stub, no head of an empty table
+            print("stages   sees (formula)   sees (measured)   objects that fit   MB kept   MB without pooling")
         print(f"{stages:6}   {size:14}   {bottom - top + 1:15}   {fits:16.0%}   {both[0]:7.0f}   {both[1]:18.0f}")
     far = int(longer_sides.max())
     print(f"convolutions 3 x 3 to see {far} pixels: {layers_to_see(far, 3)} without pooling,", end=" ")
@@ -591,6 +608,8 @@ with once_written():
 
 # %%
 with once_written():
+    if len(seen) < len(WIDTHS):
+        raise NotImplementedError("the table above is not complete yet")
     figure, axis = plt.subplots(figsize=(7, 3.2))
     axis.hist(longer_sides.numpy(), bins=torch.logspace(0.5, 2.4, 20).numpy(), color="#56b4e9", edgecolor="white")
     for stages, size in enumerate(seen, 1):
@@ -610,8 +629,9 @@ with once_written():
 # %% [markdown]
 # Read the table from left to right. The formula and the measurement agree, at every depth, for a network with batch
 # normalization and max-pooling. Five stages see 94 pixels. That is enough for most objects, but not for the largest: an
-# output in the middle of one of those sees cloth and no edge. Without pooling, the same five convolutions see 11 pixels
-# and keep nine times the memory.
+# output in the middle of one of those sees cloth and no edge. In stage 1 pooling costs memory: its own output is kept,
+# too. After five stages it has paid off: without pooling, the same five convolutions see 11 pixels and keep nine times
+# the memory.
 #
 # The box is what *can* be seen. How much each pixel in it counts is another question: the lecture shows that most of
 # the weight lies in the middle.

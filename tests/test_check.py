@@ -142,6 +142,31 @@ def test_wrong_shape_dtype_or_length(answer, expected, got):
     assert f"expected: {expected}" in text and f"got: {got}" in text
 
 
+def test_layers_and_networks_are_shown_so_that_they_can_be_built_again():
+    from torch import nn
+
+    from seglab.compare import describe
+    from seglab.layers import conv, pool
+
+    assert describe([conv(3, 6, 5, padding=2), pool()]) == (
+        "[conv(in_channels=3, out_channels=6, kernel_size=5, padding=2), pool(kernel_size=2, stride=2)]"
+    )
+    odd = describe({"kind": "conv", "stride": torch.zeros(2), 3: None})
+    assert odd == "conv(stride=tensor of shape (2,), float32: [0, 0], 3=None)"
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
+    assert (
+        describe(net) == "Sequential(Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1)), ReLU(), Flatten(), Linear(8, 2))"
+    )
+
+
+def test_numbers_that_look_alike_get_more_digits():
+    from seglab.compare import Mismatch, assert_same
+
+    with pytest.raises(Mismatch) as caught:
+        assert_same(torch.tensor([0.05 + 1e-7, 1.0]).double(), torch.tensor([0.05, 1.0]).double())
+    assert caught.value.expected != caught.value.got
+
+
 def test_a_wrong_item_is_named():
     text = text_of("double_all", {"double_all": lambda x: [2, 4, 7]})
     assert "expected: [2, 4, 6]" in text and "got: [2, 4, 7]" in text and "in item [2]: expected 6, got 7" in text

@@ -215,6 +215,17 @@ class TestGradientReceptiveField:
         net = nn.Sequential(*[nn.Conv2d(6, 6, 3, padding=1) for _ in range(100)])
         assert gradient_receptive_field(net, (6, 20, 230)) == (0, 19, 15, 215)
 
+    def test_one_layer_in_several_places(self):
+        """As if there were a copy of it in each place, also inside a network that stands in two places itself."""
+        layer, pooling = nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(2)
+        half = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), pooling)
+        for twice in (nn.Sequential(layer, pooling, layer, pooling), nn.Sequential(half, half)):
+            assert gradient_receptive_field(twice, (1, 32, 32)) == (13, 22, 13, 22)
+
+    def test_relu_in_place_at_the_front(self):
+        net = nn.Sequential(nn.Dropout(), nn.ReLU(inplace=True), nn.Conv2d(1, 1, 3))
+        assert gradient_receptive_field(net, (1, 9, 9)) == (3, 5, 3, 5)
+
     def test_leaves_the_model_alone(self):
         net = network([conv(2, 3, 3), pool(), conv(3, 1, 3)]).train()
         before, layers = {name: value.clone() for name, value in net.state_dict().items()}, list(net)

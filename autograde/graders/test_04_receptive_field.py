@@ -81,9 +81,9 @@ class TestReceptiveField:
         for count in (2, 2, 3, 3, 3):
             vgg += [describe("conv", 3, padding=1)] * count + [halving]
             sizes.append(student.receptive_field(vgg))
-        assert_same([size[:2] for size in sizes], [(6, 2), (16, 4), (44, 8), (100, 16), (212, 32)])
+        assert_same(sizes, [(6, 2, 0.5), (16, 4, 1.5), (44, 8, 3.5), (100, 16, 7.5), (212, 32, 15.5)])
         heads = [describe("conv", 7), describe("conv", 1)]
-        assert_same(student.receptive_field(vgg + heads)[:2], (404, 32))
+        assert_same(student.receptive_field(vgg + heads), (404, 32, 111.5))
         reading = [describe("conv", 5), halving, describe("conv", 5), halving, describe("conv", 5)]
         assert_same(student.receptive_field(reading), (32, 4, 15.5))
         assert_same(student.receptive_field([describe("conv", 7, padding=3), halving] * 4), (106, 16, 7.5))
@@ -106,7 +106,7 @@ class TestReceptiveField:
     def test_nonsense(self, student, rng):
         """Unknown kinds, and numbers that no layer can have, raise ValueError"""
         good = describe("conv", 3, 2)
-        kernel = draw(rng, 2, 5)
+        kernel = draw(rng, 3, 5)
         assert_same(student.receptive_field([good, describe("conv", kernel)]), traced([good, describe("conv", kernel)]))
         for bad in (
             {"kind": "linear", "in_features": 400, "out_features": 120},
@@ -346,7 +346,9 @@ def sides(module, index):
 
 def flat(network):
     """All layers, nested or not, in order."""
-    return [layer for layer in network.modules() if not isinstance(layer, nn.Sequential)]
+    if not isinstance(network, nn.Sequential):
+        return [network]
+    return [layer for part in network for layer in flat(part)]  # one that stands in two places comes twice
 
 
 def box(network, shape):
@@ -410,7 +412,7 @@ class TestGradientReceptiveField:
         measured(student, fill(rng, probe), 1, 22 + draw(rng, 0, 2), 30 + draw(rng, 0, 2))
 
     def test_relu(self, student, rng):
-        """Units that never fire hide nothing: weights and biases below zero"""
+        """Units that never fire hide nothing: weights and biases below zero; ReLU may work in place"""
         probe = nn.Sequential(
             nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3, dilation=2, padding=2), nn.ReLU(), nn.Conv2d(3, 1, 2)
         )
@@ -418,6 +420,10 @@ class TestGradientReceptiveField:
         for layer in (probe[0], probe[2]):
             layer.bias.data.fill_(-50.0 - draw(rng, 1, 9))
         measured(student, probe, 2, 17, 22)
+        probe = fill(rng, nn.Sequential(nn.ReLU(), nn.Conv2d(2, 1, draw(rng, 3, 4))))
+        kept = student.keep(probe)
+        kept.get("0", keep=True).call("__setattr__", "inplace", True)
+        assert_same(student.gradient_receptive_field(kept, (2, 11, 13)), box(probe, (2, 11, 13)))
 
     def test_zero_weights(self, student, rng):
         """A weight that is zero hides nothing: it may be another one tomorrow"""
@@ -438,7 +444,7 @@ class TestGradientReceptiveField:
             measured(student, probe.train(training), 1, 12, 15)
 
     def test_nested(self, student, rng):
-        """Networks inside networks, and a network of a single layer"""
+        """Networks inside networks, a network of a single layer, and one layer in several places"""
         block = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, groups=3), nn.BatchNorm2d(3), nn.ReLU())
         probe = nn.Sequential(nn.Sequential(block, nn.MaxPool2d(2)), nn.Identity(), nn.Sequential(nn.MaxPool2d(3)))
         fill(rng, probe)
@@ -446,6 +452,13 @@ class TestGradientReceptiveField:
         measured(student, probe, 3, 26, 26 + draw(rng, 1, 9))
         measured(student, nn.MaxPool2d(3, stride=1), 1, 9, 12)
         measured(student, fill(rng, nn.Conv2d(1, 1, draw(rng, 3, 4))), 1, 9, 12)
+        front = fill(
+            rng, nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(2, 1, draw(rng, 2, 3)))
+        )
+        kept = student.keep(front)
+        kept.call("append", kept.get("1", keep=True))  # the very same pooling once more
+        expected = box(nn.Sequential(*front, front[1]), (1, 24, 30))
+        assert_same(student.gradient_receptive_field(kept, (1, 24, 30)), expected)
 
     def test_edges(self, student, rng):
         """Padding is no pixel: where the network sees beyond the picture, the box ends at its edge"""
@@ -472,8 +485,10 @@ class TestGradientReceptiveField:
             modes = [kept.get("training"), kept.get("1.training")]
             if modes != [training, training]:
                 raise Mismatch("rule", f"training mode {training}, as before", f"training mode {modes}")
-            for name, value in before.items():
-                assert_same(kept.get(name), value, where=name)
+            for name, _ in probe.named_parameters():
+                assert_same(kept.call("get_parameter", name).detach(), before[name], where=name)
+            for name, _ in probe.named_buffers():
+                assert_same(kept.get(name), before[name], where=name)
             for name, _ in probe.named_parameters():
                 if kept.get(f"{name}.grad") is not None:
                     raise Mismatch("rule", "no gradients left in the network", f"a gradient of {name}")

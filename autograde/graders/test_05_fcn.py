@@ -511,7 +511,7 @@ class TestFCN:
             expected |= {name: value.grad for name, value in state.items()}
             found = net.gradients(x, arriving)
             student.calls[-1].value = {name: found[name] for name in sorted(found)}  # in whatever order they were made
-            assert_same(got, expected)
+            assert_same(found, expected)
 
     def test_each_stage_once(self, student, rng):
         """In training mode, with the statistics of the batch, each stage runs exactly once per call"""

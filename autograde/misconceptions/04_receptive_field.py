@@ -34,6 +34,40 @@ def jump_left_out(layers):
 
 
 @misconception("receptive_field", breaks=("test_strides", "test_pooling", "test_published"), hint=2)
+def jump_left_out_of_the_size(layers):
+    """The size grows as if all taps were one pixel apart. Behind a stride they are not: LeNet gets 15 pixels."""
+    _, jump, start = receptive_field(layers)
+    return receptive_field(changed(layers, stride=lambda layer: 1))[0], jump, start
+
+
+@misconception("receptive_field", breaks=("test_strides", "test_pooling", "test_published"), hint=2)
+def jump_for_padding_only(layers):
+    """The jump is used for the padding, but not for the kernel: its taps count as one pixel apart. LeNet gets 15."""
+    _, jump, start = receptive_field(layers)
+    _, _, unpadded = receptive_field(changed(layers, padding=lambda layer: 0))
+    size = receptive_field(changed(layers, stride=lambda layer: 1))[0]
+    return size, jump, (size - 1) / 2 + start - unpadded
+
+
+@misconception("receptive_field", breaks=("test_strides", "test_pooling", "test_published"), hint=1)
+def kernels_added_up(layers):
+    """The size is the sum of the kernels. Layers share pixels, and behind a stride their taps lie apart."""
+    _, jump, start = receptive_field(layers)
+    spans = [layer.get("dilation", 1) * (layer["kernel_size"] - 1) + 1 for layer in layers]
+    return sum(spans) or 1, jump, start
+
+
+@misconception("receptive_field", breaks=("test_strides", "test_pooling", "test_published"), hint=1)
+def all_taps_added(layers):
+    """Every layer adds as many jumps as its kernel has taps. One of the taps was seen before."""
+    size, jump, start = 1, 1, receptive_field(layers)[2]
+    for layer in layers:
+        size += layer.get("dilation", 1) * layer["kernel_size"] * jump
+        jump *= layer["stride"]
+    return size, jump, start
+
+
+@misconception("receptive_field", breaks=("test_strides", "test_pooling", "test_published"), hint=2)
 def own_stride_too_early(layers):
     """A layer's own stride already spreads its own taps: the jump is multiplied before it is used."""
     size, jump, start = 1, 1, 0.0
@@ -564,7 +598,7 @@ def dense_layers_skipped(layers, height, width, batch_size):
 def swap(network, replace):
     """Exchange layers for which `replace(layer)` gives another; nested ones, too."""
     for parent in list(network.modules()):
-        for name, child in parent.named_children():
+        for name, child in list(parent._modules.items()):
             other = replace(child)
             if other is not None:
                 setattr(parent, name, other)
@@ -600,7 +634,7 @@ def box_of(network, shape, centre=lambda size: size // 2, picture=None):
     """The box by gradients, of the network as it is."""
     picture = torch.ones(1, *shape) if picture is None else picture
     picture = picture.requires_grad_()
-    answer = network(picture)
+    answer = network(picture.clone())  # a ReLU in place may write into a clone
     if answer.ndim != 4:
         raise ValueError(f"an output of shape {tuple(answer.shape)} is no map")
     rows, cols = centre(answer.shape[2]), centre(answer.shape[3])
@@ -618,14 +652,32 @@ def checked_shape(shape):
     return tuple(shape)
 
 
-@misconception(
-    "gradient_receptive_field", breaks=("test_relu", "test_zero_weights", "test_normalization", "test_pooling"), hint=1
-)
+def as_it_is(model, shape, picture):
+    """The box by gradients, nothing prepared."""
+    return box_of(copy.deepcopy(model).eval(), shape, picture=picture)
+
+
+UNPREPARED = ("test_relu", "test_zero_weights", "test_normalization", "test_pooling", "test_nested")
+
+
+@misconception("gradient_receptive_field", breaks=UNPREPARED, hint=1)
 def weights_as_they_are(model, input_shape):
-    """The weights are taken as they are: dead ReLUs, zero weights and the losers of a pooling hide pixels."""
-    network = copy.deepcopy(model).eval()
-    picture = torch.randn(1, *checked_shape(input_shape), generator=torch.Generator().manual_seed(0))
-    return box_of(network, input_shape, picture=picture)
+    """The network is measured as it is: dead ReLUs, zero weights and the losers of a pooling hide pixels."""
+    seeded = torch.Generator().manual_seed(0)
+    return as_it_is(model, input_shape, torch.randn(1, *checked_shape(input_shape), generator=seeded))
+
+
+@misconception("gradient_receptive_field", breaks=UNPREPARED, hint=1)
+def as_it_is_on_a_positive_picture(model, input_shape):
+    """The picture is positive, but the network is as it was: dead ReLUs, zero weights and max-pooling hide pixels."""
+    seeded = torch.Generator().manual_seed(0)
+    return as_it_is(model, input_shape, torch.rand(1, *checked_shape(input_shape), generator=seeded))
+
+
+@misconception("gradient_receptive_field", breaks=UNPREPARED, hint=1)
+def as_it_is_on_a_flat_picture(model, input_shape):
+    """The picture is flat, and the network is as it was: dead ReLUs, zero weights and max-pooling hide pixels."""
+    return as_it_is(model, input_shape, torch.ones(1, *checked_shape(input_shape)))
 
 
 @misconception("gradient_receptive_field", breaks=("test_pooling", "test_nested", "test_edges"), hint=2)
@@ -682,11 +734,30 @@ def training_mode_kept(model, input_shape):
     return box_of(network, input_shape, picture=picture)
 
 
+@misconception("gradient_receptive_field", breaks="test_relu", hint=3)
+def picture_overwritten(model, input_shape):
+    """A ReLU that works in place, at the front of the network, writes into the picture whose gradient is wanted."""
+    box = gradient_receptive_field(model, input_shape)
+    prepared(model)(torch.ones(1, *input_shape).requires_grad_())
+    return box
+
+
+@misconception("gradient_receptive_field", breaks="test_nested", hint=3)
+def second_place_forgotten(model, input_shape):
+    """A layer that stands in two places is exchanged in one of them: `named_children` names it only once."""
+    network = nn.Sequential(copy.deepcopy(model)).eval()
+    for part in list(network.modules()):
+        for name, child in part.named_children():
+            if linear_only(child) is not None:
+                setattr(part, name, linear_only(child))
+    return box_of(with_weights(network, means), checked_shape(input_shape))
+
+
 @misconception("gradient_receptive_field", breaks=("test_nested",), hint=3)
 def outermost_layers_only(model, input_shape):
     """Only the layers of the outermost network are prepared; those inside nested networks are forgotten."""
     network = copy.deepcopy(model).eval()
-    for name, child in list(network.named_children()):
+    for name, child in list(network._modules.items()):
         if linear_only(child) is not None:
             setattr(network, name, linear_only(child))
     return box_of(with_weights(network, means), checked_shape(input_shape))
@@ -784,11 +855,21 @@ def pixels_counted(model, input_shape):
     return top, top + int(used.any(1).sum()) - 1, left, left + int(used.any(0).sum()) - 1
 
 
-@misconception("gradient_receptive_field", breaks="test_model_untouched", hint=2)
+@misconception("gradient_receptive_field", breaks="test_model_untouched", hint=1)
 def written_into_the_model(model, input_shape):
-    """The positive weights are written into the model itself: whatever it had learned is gone."""
+    """Your function changes the model it is given: it writes other weights into it, and what it had learned is gone."""
     answer = gradient_receptive_field(model, input_shape)
-    with_weights(model, means)
+    for weights in model.parameters():
+        nn.init.ones_(weights)
+    return answer
+
+
+@misconception("gradient_receptive_field", breaks="test_model_untouched", hint=1)
+def model_made_double(model, input_shape):
+    """Your function changes the model it is given: its weights are others, and of another dtype."""
+    answer = gradient_receptive_field(model, input_shape)
+    for weights in model.double().parameters():
+        nn.init.ones_(weights)
     return answer
 
 

@@ -105,8 +105,8 @@ def gradient_receptive_field(model: nn.Module, input_shape: tuple[int, int, int]
     """(top, bottom, left, right), both ends included: the box of pixels that can reach the centre output.
 
     `model` maps (N, C, H, W) to (N, K, h, w) and consists of convolutions, poolings, batch normalization, ReLU and
-    dropout; `input_shape` is (C, H, W). The centre output is (h // 2, w // 2). Weights do not matter: the gradient is
-    taken in a copy that has only positive ones. The model itself stays as it is.
+    dropout, one layer in several places if you like; `input_shape` is (C, H, W). The centre output is (h // 2, w // 2).
+    Weights do not matter: the gradient is taken in a copy that has only positive ones. The model itself stays as it is.
     Raises ValueError if `input_shape` is not three numbers, if the output is no map, or if it sees no pixel.
     """
     if len(input_shape) != 3:
@@ -125,13 +125,15 @@ def gradient_receptive_field(model: nn.Module, input_shape: tuple[int, int, int]
 def _positive(model: nn.Module) -> nn.Sequential:
     """A copy that reads the same pixels, and in which every pixel that is read raises the output."""
     positive = nn.Sequential(copy.deepcopy(model)).eval()  # in a Sequential: the model may be a single layer
-    for parent in list(positive.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.MaxPool2d):  # its gradient reaches the winner of each window only
-                mean = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
-                setattr(parent, name, mean)
-            elif isinstance(child, nn.BatchNorm2d):  # it may push everything below zero, where ReLU is flat
-                setattr(parent, name, nn.Identity())
+    for path, layer in list(positive.named_modules(remove_duplicate=False)):  # a layer may stand in several places
+        parent, _, name = path.rpartition(".")
+        if isinstance(layer, nn.MaxPool2d):  # its gradient reaches the winner of each window only
+            mean = nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
+            setattr(positive.get_submodule(parent), name, mean)
+        elif isinstance(layer, (nn.BatchNorm2d, nn.ReLU)):
+            # Normalization may push everything below zero, where ReLU is flat. Above zero ReLU does nothing, but one in
+            # place at the front would write into the picture, which autograd forbids.
+            setattr(positive.get_submodule(parent), name, nn.Identity())
     for weights in positive.parameters():
         nn.init.ones_(weights)
     return positive.double()  # sums of products of many ones: float32 would overflow in a deep network

@@ -28,7 +28,7 @@ class TestReceptiveField:
         assert_same(student.receptive_field([pool(2), conv(1, 1, 3, dilation=3)]), (14, 2, 6.5))
 
     def test_nonsense(self, student):
-        """A dense layer, or a stride of 0, raises ValueError with a message"""
+        """A convolution 2 x 2 sees 2 pixels; a dense layer, or a stride of 0, raises ValueError with a message"""
         assert_same(student.receptive_field([conv(1, 1, 2)]), (2, 1, 0.5))
         with student.raises(ValueError):
             student.receptive_field([conv(1, 6, 5), linear(400, 120)])
@@ -59,10 +59,16 @@ class TestLayersToSee:
         assert_same(student.layers_to_see(1, 2), 0)
 
     def test_never(self, student):
-        """1 x 1 convolutions without pooling never see 2 pixels: ValueError with a message"""
-        assert_same(student.layers_to_see(9, 5), 2)
+        """1 x 1 convolutions see 2 pixels through a pooling (C P C); without one never: ValueError with a message"""
+        assert_same(student.layers_to_see(2, 1, pool_every=1), 2)
         with student.raises(ValueError):
             student.layers_to_see(2, 1)
+
+    def test_zero(self, student):
+        """9 pixels take 2 convolutions 5 x 5; with a pool_every of 0 they raise ValueError with a message"""
+        assert_same(student.layers_to_see(9, 5), 2)
+        with student.raises(ValueError):
+            student.layers_to_see(9, 5, pool_every=0)
 
 
 class TestActivationBytes:
@@ -83,7 +89,7 @@ class TestActivationBytes:
         assert_same(student.activation_bytes([conv(1, 1, 3, stride=2, dilation=4)], 10, 12, 1), 8)
 
     def test_misfit(self, student):
-        """Channels that do not fit, or a kernel larger than the map, raise ValueError with a message"""
+        """Two fitting layers keep 48 bytes; wrong channels, or too large a kernel, raise ValueError with a message"""
         assert_same(student.activation_bytes([conv(1, 2, 2), conv(2, 1, 1)], 3, 3, 1), 48)
         with student.raises(ValueError):
             student.activation_bytes([conv(1, 2, 2), conv(3, 1, 1)], 3, 3, 1)
@@ -99,9 +105,12 @@ class TestGradientReceptiveField:
         network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Conv2d(3, 1, 3))
         assert_same(student.gradient_receptive_field(network, (2, 9, 12)), (2, 6, 4, 8))
 
-    def test_dead_relu(self, student):
-        """A bias of -100 keeps a ReLU at zero; the network sees 5 x 5 pixels all the same"""
+    def test_nothing_hides(self, student):
+        """Weights of zero, and biases of -100 that keep ReLUs at zero, hide nothing: it is 5 x 5 pixels all the same"""
         network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 1, 3, padding=1))
+        nn.init.dirac_(network[0].weight, groups=2)  # 1 in the middle of each kernel, 0 around it
+        network[0].bias.data = torch.tensor([-100.0, 100.0])
+        assert_same(student.gradient_receptive_field(network, (1, 11, 8)), (3, 7, 2, 6))
         nn.init.constant_(network[0].bias, -100.0)
         assert_same(student.gradient_receptive_field(network, (1, 11, 8)), (3, 7, 2, 6))
 
@@ -109,6 +118,14 @@ class TestGradientReceptiveField:
         """Max-pooling looks at its whole window, not only at the winner: two poolings see 4 x 4 pixels"""
         network = nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(2))
         assert_same(student.gradient_receptive_field(network, (1, 12, 16)), (4, 7, 8, 11))
+
+    def test_parts(self, student):
+        """The same with each pooling in a Sequential of its own, and with one pooling that stands in both places"""
+        network = nn.Sequential(nn.Sequential(nn.MaxPool2d(2)), nn.Sequential(nn.MaxPool2d(2)))
+        assert_same(student.gradient_receptive_field(network, (1, 12, 16)), (4, 7, 8, 11))
+        kept = student.keep(nn.Sequential(nn.MaxPool2d(2)))
+        kept.call("append", kept.get("0", keep=True))
+        assert_same(student.gradient_receptive_field(kept, (1, 12, 16)), (4, 7, 8, 11))
 
     def test_edge(self, student):
         """Kernel 9 with padding 4 on 6 x 20 pixels: the box ends where the picture ends"""
@@ -118,7 +135,7 @@ class TestGradientReceptiveField:
     def test_model_untouched(self, student):
         """After the call the network's weights are what they were"""
         layer = nn.Conv2d(1, 1, 2, bias=False)
-        nn.init.constant_(layer.weight, -3.0)
+        nn.init.constant_(layer.weight, -1.0)
         kept = student.keep(nn.Sequential(layer))
         assert_same(student.gradient_receptive_field(kept, (1, 4, 4)), (1, 2, 1, 2))
-        assert_same(kept.get("0.weight").detach(), torch.full((1, 1, 2, 2), -3.0))
+        assert_same(kept.call("get_parameter", "0.weight").detach(), torch.full((1, 1, 2, 2), -1.0))

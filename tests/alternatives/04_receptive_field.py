@@ -292,7 +292,7 @@ def with_hooks_for_max_pooling(model, input_shape):
     for weights in network.parameters():
         nn.init.ones_(weights)
     picture = torch.rand((1, *input_shape), dtype=torch.double).requires_grad_()
-    answer = network(picture)
+    answer = network(picture.clone())  # a ReLU in place may write into a clone
     require(answer.ndim == 4, f"a map has four dimensions, not {answer.ndim}")
     pick = torch.zeros_like(answer)
     pick[:, :, answer.shape[2] // 2, answer.shape[3] // 2] = 1
