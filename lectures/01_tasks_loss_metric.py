@@ -337,8 +337,8 @@ assert cross_entropy(test_logits, test_mask) < 0.4 * guessing
 assert abs(history.losses[0] - guessing) < 0.3
 
 # %% [markdown]
-# Before any training the loss is near the **logarithm of the number of classes**, log C. It is the cheapest test there
-# is: if your first loss is far from it, something is wrong with logits or targets.
+# Before any training the loss is not far from the **logarithm of the number of classes**, log C. It is the cheapest
+# test there is: if your first loss is far from it, something is wrong with logits or targets.
 #
 # What the network has learned is a threshold. Where the histograms overlap, no threshold can be right. See what that
 # looks like on two test tiles: bright nuclei come out too fat, dim ones too thin, and the haze between nuclei that are

@@ -6,16 +6,17 @@
 #
 # | exercise | what it gives you | minutes | difficulty | points |
 # |---|---|---|---|---|
-# | 1 `instances_to_semantic` | from numbered objects to classes | 10 | ● | 3 |
+# | 1 `instances_to_semantic` | from numbered objects to classes | 15 | ● | 3 |
 # | 2 `boundary_mask` | where two labels meet | 15 | ●● | 3 |
-# | 3 `pixel_cross_entropy` | the loss of a mask, from scratch | 30 | ●●● | 6 |
+# | 3 `pixel_cross_entropy` | the loss of a mask, from scratch | 40 | ●●● | 6 |
 # | 4 `confusion_matrix` | what was taken for what | 20 | ●● | 4 |
 # | 5 `iou_per_class` | intersection over union | 10 | ● | 2 |
 # | 6 `mean_iou` | one number for a data set | 5 | ● | 2 |
 #
-# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so at first no check can
-# pass. Nothing is broken: write the function, run its cell, run the check under it, and repeat. A red table is the
-# normal state of work in this course, and it says what to look at next.
+# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so no check can pass.
+# At first a check only says that the function is not written; later it shows a table, red where something is wrong.
+# Nothing is broken: write the function, run its cell, run the check under it, and repeat. Red is the normal state of
+# work in this course, and it says what to look at next.
 #
 # **Visible and hidden checks.** `check(...)` runs a few small tests at once and shows what was expected and what came.
 # When you hand in, other tests with other inputs run: other sizes, pictures that are not square, bad arguments. So
@@ -40,7 +41,7 @@ from seglab.training import fit, predict_logits
 # %% [markdown] locked="about_instances_to_semantic"
 # ## 1 · `instances_to_semantic`
 #
-# *About 10 minutes · difficulty 1 of 3 · 3 points · slides "semantic segmentation", "semantic instance segmentation"*
+# *About 15 minutes · difficulty 1 of 3 · 3 points · slides "semantic segmentation", "semantic instance segmentation"*
 #
 # People who label pictures usually draw objects: one outline each. The file then holds a number per pixel, 0 for the
 # background, 1, 2, 3, … for the objects, and a list that says which class each object has. From that you can always
@@ -144,8 +145,11 @@ with once_written():
     sizes = instances_to_semantic(nuclei, size_class)  # (128, 128)
     figure = show_images(
         [picture, nuclei, sizes],
-        ["the picture", "objects", "classes"],
-        class_names=("background", "small", "large"),
+        [
+            "the picture",
+            "objects, one colour each",
+            "classes: blue large, orange small,\nwhite ignored, grey background",
+        ],
     )
     show(figure, alt="Nuclei under a microscope, their objects each in a colour, and their classes by size")
 
@@ -250,7 +254,7 @@ with once_written():
 # %% [markdown] locked="about_pixel_cross_entropy"
 # ## 3 · `pixel_cross_entropy`
 #
-# *About 30 minutes · difficulty 3 of 3 · 6 points · slide "pixel-wise loss is the log loss, summed over all possible
+# *About 40 minutes · difficulty 3 of 3 · 6 points · slide "pixel-wise loss is the log loss, summed over all possible
 # classes; this scoring is repeated over all pixels and averaged"*
 #
 # For one pixel with logits $z_1, \dots, z_C$ the softmax gives probabilities, and the loss is
@@ -317,7 +321,7 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255)
 # gets surer of itself. You see your loss, and its gradient with respect to the logit for "nucleus": where training
 # would push that logit up (brown), and where down (violet). Being sure pays, until it is sure of its mistakes.
 #
-# ![Nuclei with their true mask, and four maps of the gradient: pale everywhere at first, in the end white where the
+# ![Nuclei with their true mask, and four maps of the gradient: weak everywhere at first, in the end white where the
 # rule is right and dark brown inside dim nuclei](expected_pixel_cross_entropy.png)
 #
 # <details><summary>Hint 1: a nudge</summary>
@@ -410,9 +414,9 @@ with once_written():
 # * Any integer dtype, also different ones for both: bytes must not overflow, neither in what you compute nor in what
 #   you count.
 # * No valid pixel, or no pixel at all: zeros. The inputs are not changed.
-# * `ValueError` with a message if the shapes differ, if one of both is of floats, or if a label of a valid pixel lies
+# * `ValueError` with a message if the shapes differ, if either is floating-point, or if a label of a valid pixel lies
 #   outside 0 to `num_classes` − 1 in either of them.
-# * Please no loop over pixels: a data set has millions.
+# * A loop over pixels is not forbidden, but too slow for a data set: it has millions.
 
 
 # %% solution="confusion_matrix"
@@ -444,7 +448,7 @@ def confusion_matrix(pred: Tensor, target: Tensor, num_classes: int, ignore_inde
 # **Expected picture.** The brightness rule again, on four pictures it was not made for, with three classes: "dark",
 # "dim nucleus", "bright nucleus". Rows are the truth:
 #
-# ![A table of 3 by 3 counts; most pixels are on the diagonal, and many dim nuclei were taken for
+# ![A table of 3 by 3 counts; most pixels are on the diagonal, and many pixels of dim nuclei were taken for
 # background](expected_confusion_matrix.png)
 #
 # <details><summary>Hint 1: a nudge</summary>
@@ -470,7 +474,7 @@ def confusion_matrix(pred: Tensor, target: Tensor, num_classes: int, ignore_inde
 # <details><summary>"The matrix is mirrored", "the shape is wrong", "bytes fail", "the label check fails"</summary>
 #
 # * *Mirrored at the diagonal*: truth and prediction are swapped. The truth chooses the row.
-# * *`shape '[4, 4]' is invalid for input of size 7`*: `bincount` stops at the largest number that occurs: `minlength`.
+# * *`shape '[4, 4]' is invalid for input of size 6`*: `bincount` stops at the largest number that occurs: `minlength`.
 # * *Wrong cells for uint8*: 29 · 30 + 29 does not fit into a byte.
 # * *Every count is 0 or 1*: `matrix[t, p] += 1` with tensors as indices adds once per cell.
 # * *A prediction of 2 with two classes passes*: its cell number is a valid one, of another row. Check both tensors.
@@ -517,8 +521,8 @@ with once_written():
 #
 # *About 10 minutes · difficulty 1 of 3 · 2 points · slide "IoU = intersection / union"*
 #
-# For class k: the intersection are the pixels that are k in the truth *and* in the prediction, the union those that are
-# k in the truth *or* in the prediction. Both are sums of cells of the confusion matrix.
+# For class k: the intersection is the set of pixels that are k in the truth *and* in the prediction, the union the set of
+# those that are k in the truth *or* in the prediction. Both are sums of cells of the confusion matrix.
 #
 # ```python
 # iou_per_class(confusion: Tensor) -> Tensor
@@ -705,23 +709,28 @@ def three_part_target(nuclei: Tensor) -> Tensor:
     return inside.masked_fill(boundary_mask(nuclei), 2)
 
 
+network = None  # until it is trained
 with once_written():
     torch.manual_seed(0)
-    network = nn.Sequential(
+    untrained = nn.Sequential(
         *(nn.Conv2d(1, 8, kernel_size=5, padding=2), nn.ReLU()),
         *(nn.Conv2d(8, 8, kernel_size=5, padding=2), nn.ReLU()),
         *(nn.Conv2d(8, 8, kernel_size=5, padding=2), nn.ReLU()),
         nn.Conv2d(8, 3, kernel_size=1),
     )  # (N, 1, H, W) -> (N, 3, H, W)
     images, maps = load_nuclei("train")
+    bright = 4 * images  # the pictures are dark
     history = fit(
-        network, 4 * images, three_part_target(maps), loss=pixel_cross_entropy, steps=150, batch_size=4, lr=2e-2
+        untrained, bright, three_part_target(maps), loss=pixel_cross_entropy, steps=150, batch_size=4, lr=2e-2
     )
+    network = untrained
     print(f"loss at the first step {history.losses[0]:.3f}; a network without any idea has {math.log(3):.3f}")
     print(f"loss at the last step  {history.losses[-1]:.3f}")
 
 # %%
 with once_written():
+    if network is None:
+        raise NotImplementedError
     images, maps = load_nuclei("test")
     target = three_part_target(maps)  # (4, 128, 128)
     found = predict_logits(network, 4 * images).argmax(dim=1)  # (4, 128, 128)

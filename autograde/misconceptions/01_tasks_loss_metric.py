@@ -151,6 +151,12 @@ def one_side_only(mask):
     return found
 
 
+@misconception("boundary_mask", breaks=("test_patches", "test_single_pixels", "test_touching_objects"), hint=2)
+def other_side_only(mask):
+    """Only one side of each border is marked: the pixel below or right of it does not know that it has a neighbour."""
+    return one_side_only(mask.flip(-2, -1)).flip(-2, -1)
+
+
 @misconception("boundary_mask", breaks="test_touching_objects", hint=1)
 def inside_of_objects_only(mask):
     """Only pixels of objects are marked. The background has a boundary as well, on its own side."""
@@ -553,6 +559,17 @@ def multiplied_in_the_dtype_of_the_labels(pred, target, num_classes, ignore_inde
     valid = target != ignore_index
     cells = (target[valid] * num_classes + pred[valid]).long() % num_classes**2
     return torch.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+@misconception("confusion_matrix", breaks="test_absent_classes", hint=3)
+def as_large_as_what_occurs(pred, target, num_classes, ignore_index=255):
+    """The counts end at the largest cell that occurs, and do not fill a matrix when the last classes are absent."""
+    counts = confusion_matrix(pred, target, num_classes, ignore_index).flatten()
+    occurs = counts.nonzero()
+    last = int(occurs.max()) + 1 if len(occurs) else 0
+    if last < num_classes**2:
+        raise RuntimeError(f"shape '[{num_classes}, {num_classes}]' is invalid for input of size {last}")
+    return counts.reshape(num_classes, num_classes)
 
 
 @misconception("confusion_matrix", breaks="test_small_integers", hint=3)

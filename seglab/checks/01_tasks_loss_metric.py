@@ -35,7 +35,7 @@ class TestInstancesToSemantic:
         assert_same(got, torch.tensor([[-1, 3], [1, 0]]))
 
     def test_object_without_class(self, student):
-        """Object 2, or object -1, has no class if class_of has two entries: ValueError with a message"""
+        """class_of has two entries: object 1 has a class; object 2, or -1, has none: ValueError with a message"""
         class_of = torch.tensor([0, 4])
         assert_same(student.instances_to_semantic(torch.tensor([[1, 0]]), class_of), torch.tensor([[4, 0]]))
         for number in (2, -1):
@@ -76,7 +76,7 @@ class TestBoundaryMask:
         assert_same(got, torch.stack([drawn("...", "..."), drawn(".##", ".##")]))
 
     def test_not_a_mask(self, student):
-        """A row of labels, shape (3,), is no picture: ValueError with a message"""
+        """A picture (1, 3) is fine; a row of labels, shape (3,), is none: ValueError with a message"""
         assert_same(student.boundary_mask(torch.tensor([[5, 5, 6]])), drawn(".##"))
         with student.raises(ValueError):
             student.boundary_mask(torch.tensor([5, 5, 6]))
@@ -129,8 +129,16 @@ class TestPixelCrossEntropy:
         loss.call("backward")
         assert_same(kept.get("grad"), torch.tensor([[[[-0.25, 0.0]], [[0.25, 0.0]]]]))
 
+    def test_all_ignored(self, student):
+        """Every pixel is ignored: the loss is 0, and so is the gradient that comes back from it"""
+        kept = student.keep(torch.ones(1, 2, 1, 3, requires_grad=True))
+        loss = student.pixel_cross_entropy.kept(kept, torch.full((1, 1, 3), 255))
+        assert_same(loss.value(), torch.tensor(0.0))
+        loss.call("backward")
+        assert_same(kept.get("grad"), torch.zeros(1, 2, 1, 3))
+
     def test_wrong_target(self, student):
-        """A target (N, 1, H, W), or with a label 2 for two classes, raises ValueError with a message"""
+        """Labels 1 of two classes are fine; a target (N, 1, H, W), or a label 2, raises ValueError with a message"""
         scores = torch.zeros(1, 2, 2, 2)
         ones = torch.ones(1, 2, 2, dtype=torch.int64)
         assert_same(student.pixel_cross_entropy(scores, ones), torch.tensor(math.log(2)))
@@ -165,7 +173,7 @@ class TestConfusionMatrix:
         assert_same(student.confusion_matrix(labels, labels, 30), expected)
 
     def test_labels_outside(self, student):
-        """A label 2 with two classes raises ValueError with a message, in the prediction and in the truth"""
+        """Labels 0 and 1 are fine with two classes; a 2 raises ValueError, in the prediction and in the truth"""
         good, bad = torch.tensor([[0, 1, 1]]), torch.tensor([[0, 2, 1]])
         assert_same(student.confusion_matrix(good, good, 2), torch.tensor([[1, 0], [0, 2]]))
         for pair in ((bad, good), (good, bad)):
@@ -195,7 +203,7 @@ class TestIouPerClass:
         assert_same(got, torch.tensor([0.5, 0.0, 0.0], dtype=torch.float64))
 
     def test_not_square(self, student):
-        """A matrix of 2 x 3 raises ValueError with a message"""
+        """A matrix of 2 x 2 is fine; one of 2 x 3 raises ValueError with a message"""
         assert_same(student.iou_per_class(torch.tensor([[5, 5], [0, 0]])), torch.tensor([0.5, 0.0]).double())
         with student.raises(ValueError):
             student.iou_per_class(torch.ones(2, 3, dtype=torch.int64))
@@ -213,7 +221,7 @@ class TestMeanIou:
         assert_same(student.mean_iou(torch.tensor([[3, 0, 1], [0, 0, 0], [0, 0, 4]])), 0.775)
 
     def test_libraries_disagree(self, student):
-        """The lecture's matrix, on which libraries give seven answers: class 2 counts with 0, class 3 does not count"""
+        """The lecture's matrix, on which eight conventions give eight answers: class 2 counts 0, class 3 not at all"""
         rows = [[10, 0, 1, 0], [1, 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
         assert_same(student.mean_iou(torch.tensor(rows)), (10 / 12 + 3 / 4 + 0) / 3)
 
