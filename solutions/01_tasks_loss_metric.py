@@ -208,6 +208,8 @@ def boundary_mask(mask: Tensor) -> Tensor:
 # ![Two drawings of outlines of nuclei: in the first, nuclei that touch are parted by a line, in the second they run
 # into each other](expected_boundary_mask.png)
 #
+# (The little cross is a hole of one pixel in the mask, with its boundary.)
+#
 # <details><summary>Hint 1: a nudge</summary>
 #
 # Begin with one row of five pixels. Between five pixels there are four places where a border can be. If there is one,
@@ -521,8 +523,8 @@ with once_written():
 #
 # *About 10 minutes · difficulty 1 of 3 · 2 points · slide "IoU = intersection / union"*
 #
-# For class k: the intersection is the set of pixels that are k in the truth *and* in the prediction, the union the set of
-# those that are k in the truth *or* in the prediction. Both are sums of cells of the confusion matrix.
+# For class k: the intersection is the set of pixels that are k in the truth *and* in the prediction, the union the set
+# of those that are k in the truth *or* in the prediction. Both are sums of cells of the confusion matrix.
 #
 # ```python
 # iou_per_class(confusion: Tensor) -> Tensor
