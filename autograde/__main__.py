@@ -37,7 +37,7 @@ def main(arguments=None) -> int:
 
 
 def _notebooks(given) -> int:
-    from autograde.build import build
+    from autograde.authoring.build import build
     from autograde.lessons import ROOT
 
     for path in build(only=given.lesson):
@@ -46,7 +46,7 @@ def _notebooks(given) -> int:
 
 
 def _audit(given) -> int:
-    from autograde.audit import audit, table
+    from autograde.authoring.audit import audit, table
 
     gates = audit(only=given.lesson, exercise=given.exercise)
     print(table(gates))
@@ -54,15 +54,15 @@ def _audit(given) -> int:
 
 
 def _demo(given) -> int:
-    from autograde.demo import demo
+    from autograde.gradebook.demo import demo
 
     demo(given.folder, given.lesson)
     return 0
 
 
 def _release(given) -> int:
+    from autograde.authoring.release import leaks, make_bundle
     from autograde.lessons import all_lessons
-    from autograde.release import leaks, make_bundle
 
     folder = make_bundle(out=given.out)
     found = leaks(all_lessons(), folder)
@@ -73,20 +73,20 @@ def _release(given) -> int:
 
 
 def _report(given) -> int:
-    from autograde.demo import class_table
+    from autograde.gradebook.tables import class_table
 
     print(class_table(given.course, given.assignment))
     return 0
 
 
 def _new_lesson(given) -> int:
-    from autograde.scaffold import new_lesson
+    from autograde.authoring.scaffold import new_lesson
 
     return _written(given.lesson, new_lesson(given.lesson, given.exercises))
 
 
 def _new_exercise(given) -> int:
-    from autograde.scaffold import new_exercise
+    from autograde.authoring.scaffold import new_exercise
 
     return _written(given.lesson, new_exercise(given.lesson, given.exercise))
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import jupytext
 import nbformat
 
-from autograde.misconceptions import Candidate, candidates
+from autograde.graders.candidates import Candidate, candidates
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
@@ -33,12 +33,14 @@ class Lesson:
         self.topic = name.split("_", 1)[1]
         self.source = self.root / "solutions" / f"{name}.py"
         self.lecture = self.root / "lectures" / f"{name}.py"
-        self.check_file = self.root / "seglab" / "checks" / f"{name}.py"
+        self.check_file = self.root / "seglab" / "checking" / "lessons" / f"{name}.py"
         self.fingerprint_file = self.check_file.with_suffix(".json")
         self.reference_file = self.root / "autograde" / "reference" / f"{self.topic}.py"
-        self.grader_file = self.root / "autograde" / "graders" / f"test_{name}.py"
-        self.misconception_file = self.root / "autograde" / "misconceptions" / f"{name}.py"
-        self.alternative_file = self.root / "tests" / "alternatives" / f"{name}.py"
+        self.graders = self.root / "autograde" / "graders" / name
+        self.grader_file = self.graders / f"test_{self.topic}.py"
+        self.misconception_file = self.graders / "misconceptions.py"
+        self.alternative_file = self.graders / "alternatives.py"
+        self.equivalent_file = self.graders / "equivalent_mutants.json"
 
     def __repr__(self):
         return f"Lesson({self.name!r})"

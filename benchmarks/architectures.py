@@ -23,9 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from autograde.reference.convolutionalization import convolutionalize
 from autograde.reference.fcn import FCN, recall_by_size
 from autograde.reference.sliding_window import scores_to_mask, sliding_window_scores
+from seglab.data.scenes import CLASSES, Scenes, load_crops, load_scenes
 from seglab.layers import conv, linear, network, pool
 from seglab.networks import WIDTHS, halving_encoder
-from seglab.scenes import CLASSES, Scenes, load_crops, load_scenes
 from seglab.training import History, fit, miou, mirror_and_recolour, predict_logits
 
 SIZE = 128  # side of a scene

@@ -13,9 +13,10 @@
 # **What you need:** you have trained a classifier in PyTorch. Nothing about segmentation is assumed.
 #
 # **How to work:** read and run the lecture, then solve its exercises. **Red is where you start.** Every exercise
-# begins as a stub that raises `NotImplementedError`, so every check is red at first. Nothing is broken. Write the
-# function, run the check, read what it expected and what it got, and repeat. When you hand in, hidden checks with
-# other inputs decide, so write what the statement says.
+# begins as a stub that raises `NotImplementedError`, so no check can pass yet. At first a check only says that the
+# function is not written; later it shows a table, red where something is wrong. Nothing is broken. Write the function,
+# run the check, read what it expected and what it got, and repeat. When you hand in, hidden checks with other inputs
+# decide, so write what the statement says.
 #
 # This first lesson has no network worth the name. It settles the three things that all later lessons rely on: what we
 # want (the **tasks**), how we train it (the **loss**) and how we measure it (the **metric**).
@@ -29,9 +30,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
+from seglab.data.nuclei import load_nuclei
+from seglab.data.scenes import CLASSES, load_scenes
 from seglab.figures import show, show_images
-from seglab.nuclei import load_nuclei
-from seglab.scenes import CLASSES, load_scenes
 from seglab.training import cross_entropy, fit, miou, pixel_accuracy, predict_logits
 
 # %% [markdown]

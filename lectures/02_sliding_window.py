@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
+from seglab.data.scenes import CLASSES, load_crops, load_scenes
 from seglab.figures import overlay, show, show_images
-from seglab.scenes import CLASSES, load_crops, load_scenes
 from seglab.timing import side_by_side, times_faster
 from seglab.training import fit, mirror_and_recolour, predict_logits
 

@@ -29,9 +29,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
+from seglab.data.scenes import CLASSES, load_scenes
 from seglab.figures import show, show_images
 from seglab.layers import conv, network, pool
-from seglab.scenes import CLASSES, load_scenes
 from seglab.training import fit, miou, mirror_and_recolour, predict_logits
 
 BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"

@@ -27,9 +27,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
+from seglab.data.scenes import CLASSES, load_crops, load_scenes
 from seglab.figures import show, show_images
 from seglab.networks import halving_encoder
-from seglab.scenes import CLASSES, load_crops, load_scenes
 from seglab.training import fit, miou, mirror_and_recolour, pixel_accuracy, predict_logits
 
 # %% [markdown]

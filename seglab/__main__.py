@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from seglab.progress import SECONDS, status
+from seglab.checking.progress import SECONDS, status
 
 
 def main(arguments=None) -> int:

@@ -171,7 +171,7 @@ def _in_notebook() -> bool:
 
 def contact_sheet(columns: int = 6, size: int = 128) -> Figure:
     """Scenes of all three splits above their masks; python -m seglab.figures docs/contact_sheet.png"""
-    from seglab.scenes import CLASSES, SPLITS, load_scenes
+    from seglab.data.scenes import CLASSES, SPLITS, load_scenes
 
     loaded = [load_scenes(split, size=size, count=4, seed=CONTACT_SHEET_SEED) for split in SPLITS]
     images = torch.cat([scenes.images for scenes in loaded])

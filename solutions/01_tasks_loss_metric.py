@@ -13,10 +13,10 @@
 # | 5 `iou_per_class` | intersection over union | 10 | ● | 2 |
 # | 6 `mean_iou` | one number for a data set | 5 | ● | 2 |
 #
-# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so no check can pass.
-# At first a check only says that the function is not written; later it shows a table, red where something is wrong.
-# Nothing is broken: write the function, run its cell, run the check under it, and repeat. Red is the normal state of
-# work in this course, and it says what to look at next.
+# **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so no check can pass
+# yet. At first a check only says that the function is not written; later it shows a table, red where something is
+# wrong. Nothing is broken: write the function, run its cell, run the check under it, and repeat. Red is the normal
+# state of work in this course, and it says what to look at next.
 #
 # **Visible and hidden checks.** `check(...)` runs a few small tests at once and shows what was expected and what came.
 # When you hand in, other tests with other inputs run: other sizes, pictures that are not square, bad arguments. So
@@ -33,9 +33,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from seglab.check import check, once_written
+from seglab import check, once_written
+from seglab.data.nuclei import load_nuclei
 from seglab.figures import overlay, show, show_images
-from seglab.nuclei import load_nuclei
 from seglab.training import fit, predict_logits
 
 # %% [markdown] locked="about_instances_to_semantic"
@@ -208,7 +208,7 @@ def boundary_mask(mask: Tensor) -> Tensor:
 # ![Two drawings of outlines of nuclei: in the first, nuclei that touch are parted by a line, in the second they run
 # into each other](expected_boundary_mask.png)
 #
-# (The little cross is a hole of one pixel in the mask, with its boundary.)
+# (The little cross in the second is a hole of one pixel in the mask, with its boundary.)
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
@@ -356,12 +356,13 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255)
 # <details><summary>"inf or nan", "a third too small", "the gradient is None", "shape of the index"</summary>
 #
 # * *inf or NaN for large logits*: exp overflowed, or the log of a rounded 0 was taken. Adding 1e-8 only hides it.
-# * *NaN in one picture, fine in another*: you subtract the largest logit of the whole batch.
+# * *inf or NaN in one picture, fine in another*: you subtract the largest logit of the whole batch.
 # * *Right without ignored pixels, too small with them*: you divide by all pixels.
 # * *Values far too large*: sum instead of mean. *Too small by the number of classes*: the mean runs over classes.
 # * *Fine for one pixel, wrong for pictures*: `reshape(-1, C)` without moving the classes to the end mixes pixels.
 # * *Never below 0.3 for two classes*: softmax was applied twice.
-# * *`element 0 of tensors does not require grad`*: `item`, `detach`, `numpy` or a new tensor cut the gradient off.
+# * *`element 0 of tensors does not require grad`*: `item`, `detach`, `numpy` or a new tensor cut the gradient off. Only
+#   without a valid pixel? A 0 that you write yourself does not depend on the logits; a sum of no losses does.
 #
 # </details>
 
@@ -721,7 +722,7 @@ with once_written():
         nn.Conv2d(8, 3, kernel_size=1),
     )  # (N, 1, H, W) -> (N, 3, H, W)
     images, maps = load_nuclei("train")
-    bright = 4 * images  # the pictures are dark
+    bright = 4 * images  # nine pixels in ten are darker than 0.25, and inputs near 1 are quicker to learn from
     history = fit(
         untrained, bright, three_part_target(maps), loss=pixel_cross_entropy, steps=150, batch_size=4, lr=2e-2
     )
@@ -735,7 +736,7 @@ with once_written():
         raise NotImplementedError
     images, maps = load_nuclei("test")
     target = three_part_target(maps)  # (4, 128, 128)
-    found = predict_logits(network, 4 * images).argmax(dim=1)  # (4, 128, 128)
+    found = predict_logits(network, 4 * images).argmax(dim=1)  # (4, 128, 128), as bright as in training
 
     for who, answer in (("your network", found), ("nothing but background", torch.zeros_like(target))):
         table = confusion_matrix(answer, target, 3)

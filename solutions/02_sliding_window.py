@@ -31,11 +31,11 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
-from seglab.check import check, once_written
+from seglab import check, once_written
+from seglab.data.photos import photo
+from seglab.data.scenes import CLASSES, load_crops, load_scenes
 from seglab.figures import overlay, show, show_images
 from seglab.layers import conv, linear, pool
-from seglab.photos import photo
-from seglab.scenes import CLASSES, load_crops, load_scenes
 from seglab.training import fit
 
 # %% [markdown] locked="about_window_starts"

@@ -30,11 +30,11 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from seglab.check import check, once_written
+from seglab import check, once_written
+from seglab.data.photos import photo
+from seglab.data.scenes import CLASSES, load_crops, load_scenes
 from seglab.figures import overlay, show, show_images
 from seglab.layers import conv, pool
-from seglab.photos import photo
-from seglab.scenes import CLASSES, load_crops, load_scenes
 from seglab.training import fit
 
 # The lesson's network, its dense layers already described as convolutions: exercises 4 and 5 use it.

@@ -39,12 +39,12 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from seglab.check import check, once_written
+from seglab import check, once_written
+from seglab.data.photos import photo
+from seglab.data.scenes import load_scenes
 from seglab.figures import show, show_images
 from seglab.layers import conv, pool
 from seglab.networks import WIDTHS, halving_encoder
-from seglab.photos import photo
-from seglab.scenes import load_scenes
 
 # %% [markdown] locked="about_receptive_field"
 # ## 1 · `receptive_field`

@@ -28,12 +28,12 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
-from seglab.check import check, once_written
+from seglab import check, once_written
+from seglab.data.photos import photo
+from seglab.data.scenes import CLASSES, load_scenes
 from seglab.figures import show, show_images
 from seglab.layers import conv, pool
 from seglab.networks import WIDTHS, halving_encoder
-from seglab.photos import photo
-from seglab.scenes import CLASSES, load_scenes
 from seglab.training import fit, miou, mirror_and_recolour, predict_logits
 
 # %% [markdown] locked="about_upsample_nearest"

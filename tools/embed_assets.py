@@ -1,4 +1,4 @@
-"""Make every file of seglab/assets/ from its public source. Maintainers run this; students never do.
+"""Make every file of seglab/data/assets/ from its public source. Maintainers run this; students never do.
 
     python tools/embed_assets.py --fashion dataset-fashion-mnist_0.0~git20200523.55506a9-1_all.deb \\
         --stardist stardist-0.9.2.tar.gz --skimage path/to/site-packages/skimage/data

@@ -1,0 +1,1 @@
+"""For contributors: build, scaffold, release, audit."""

@@ -1,0 +1,272 @@
+"""Our end of nbgrader: repair what was handed in, run it in the sandbox, grade outside, write one float per exercise.
+
+`configure(c)` in nbgrader_config.py is all that nbgrader needs; `nbgrader autograde` and the formgrader page then both
+grade this way. For every submission there is a file `reports/<assignment>/<student>.json` in the course folder: the
+instructor's full report, and the journal that makes a killed run be done again.
+"""
+
+import atexit
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbformat.v4 import new_output
+from nbgrader import utils
+from nbgrader.preprocessors import Execute
+from nbgrader.preprocessors.base import NbGraderPreprocessor
+from traitlets import Float, Integer
+
+from autograde.gradebook.repair import MAX_BYTES, read_submission
+from autograde.grading import report
+from autograde.grading.sandbox import MIB, Limits, isolation
+from autograde.grading.submission import Timeouts
+from autograde.grading.verdict import GraderFault
+from autograde.grading.worker import Worker, WorkerDied, score_output
+from autograde.lessons import Lesson
+
+REPORTS = "reports"
+_WORKER = Worker()  # one for all the submissions of a run
+atexit.register(_WORKER.stop)
+
+
+def configure(c) -> None:
+    """Fill nbgrader's configuration `c` for this course."""
+    c.CourseDirectory.source_directory = "solutions"
+    c.CourseDirectory.release_directory = "exercises"
+    c.CourseDirectory.solution_directory = "solutions_with_feedback"  # nbgrader's default is confusingly near ours
+    c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("your code here")'}
+    c.Autograde.exporter_class = "autograde.gradebook.plugin.GradingExporter"
+    c.Autograde.sanitize_preprocessors = [
+        "nbgrader.preprocessors.ClearOutput",
+        "nbgrader.preprocessors.OverwriteKernelspec",
+        "nbgrader.preprocessors.OverwriteCells",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    c.Autograde.autograde_preprocessors = [
+        "autograde.gradebook.plugin.GradeOutside",
+        "nbgrader.preprocessors.LimitOutput",
+        "nbgrader.preprocessors.SaveAutoGrades",
+        "nbgrader.preprocessors.AssignLatePenalties",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    c.Autograde.post_convert_hook = "autograde.gradebook.plugin.close_journal"
+    c.GenerateFeedback.preprocessors = [
+        "autograde.gradebook.plugin.HideLateOutputs",
+        "nbgrader.preprocessors.GetGrades",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]
+
+
+class GradingExporter(NotebookExporter):
+    """Reads submissions through `repair`, so that no notebook, whatever it holds, reaches nbgrader as it came."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        converter = self.parent
+        for folder in list(converter.assignments):
+            try:
+                _look_over(converter, Path(folder))
+            except Exception as error:  # one odd folder must not keep the others from being graded
+                _refuse(converter, Path(folder), f"{type(error).__name__}: {error}")
+
+    def from_filename(self, filename, resources=None, **kw):
+        if not self.parent._sanitizing:
+            return super().from_filename(filename, resources, **kw)
+        names = resources["nbgrader"]
+        release = _release_notebook(self.parent.coursedir, names["assignment"], names["notebook"])
+        repaired = read_submission(Path(filename), release)
+        for note in repaired.notes:
+            self.log.warning("%s: %s", names["student"], note)
+        path = journal_path(names["assignment"], names["student"])
+        report.write_json(path, {"state": "started", "sha256": _digest(Path(filename)), "problem": repaired.problem})
+        resources["metadata"] = {"name": names["notebook"], "path": str(Path(filename).parent)}
+        return self.from_notebook_node(repaired.notebook, resources, **kw)
+
+
+class GradeOutside(Execute):
+    """Runs the student's cells in the sandbox; graded cells are never sent there, their grade comes from outside."""
+
+    timeout = Integer(30, help="Seconds that one cell of the student's may take.").tag(config=True)
+    call_timeout = Float(10, help="Seconds that one call of a student's function may take.").tag(config=True)
+    exercise_timeout = Float(30, help="Seconds that all the calls for one exercise may take.").tag(config=True)
+    notebook_timeout = Float(300, help="Seconds that a whole submission may take.").tag(config=True)
+    memory_mib = Integer(4096, help="MiB of memory for all the processes of a submission together.").tag(config=True)
+    seed = Integer(
+        None, allow_none=True, help="The seed of the hidden inputs; by default one that is drawn once per assignment."
+    ).tag(config=True)
+
+    def __call__(self, nb, resources):
+        if not self.enabled:
+            self.log.warning("--no-execute is not obeyed: stored outputs of a submission are never trusted")
+        return self.preprocess(nb, resources)
+
+    def preprocess(self, nb, resources, km=None):
+        names = resources["nbgrader"]
+        student, assignment, lesson = names["student"], names["assignment"], Lesson(names["notebook"])
+        if not lesson.grader_file.exists():
+            raise GraderFault(f"there is no hidden grader for {lesson.name!r}: {lesson.grader_file} is missing")
+        if isolation() != "bubblewrap":
+            self.log.warning(
+                "bubblewrap is not available: submissions run in a process of their own, but with this user's rights"
+            )
+        seed = self.seed if self.seed is not None else _assignment_seed(assignment)
+        timeouts = Timeouts(
+            cell=self.timeout, call=self.call_timeout, exercise=self.exercise_timeout, notebook=self.notebook_timeout
+        )
+        cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+        points = {_exercise(cell): float(cell.metadata.nbgrader.points) for cell in cells if _is_check(cell)}
+        try:
+            result = _WORKER.grade(
+                lesson.name, [_request(cell) for cell in cells], seed, Limits(memory=self.memory_mib * MIB), timeouts
+            )
+        except WorkerDied as error:
+            self.log.error("%s: could not be graded, and gets no points: %s", student, error)
+            result = _ungraded(cells, points, str(error))
+        for cell, outputs, late in zip(cells, result["outputs"], result["late"], strict=True):
+            cell.outputs = [nbformat.from_dict(output) for output in outputs]
+            cell.metadata["seglab"] = {"late": late}
+        self._write_report(assignment, student, seed, points, nb.metadata.get("seglab", {}).get("notes", []), result)
+        return nb, resources
+
+    def _write_report(self, assignment, student, seed, points, notes, result):
+        path = journal_path(assignment, student)
+        started = report.read_json(path)
+        for verdict in result["exercises"]:
+            for criterion in verdict["criteria"]:
+                if criterion["grader_fault"]:
+                    self.log.error("the grader of %s has a fault: %s", verdict["exercise"], criterion["detail"])
+        content = {
+            "assignment": assignment,
+            "student": student,
+            "state": "graded",  # `close_journal` makes it "done" when nbgrader has written everything
+            "sha256": started.get("sha256"),
+            "problem": started.get("problem", ""),
+            "seed": seed,
+            "isolation": result["isolation"],
+            "notes": [*notes, *result["notes"]],
+            "earned": {name: [score, points[name]] for name, score in result["scores"].items()},
+            "exercises": result["exercises"],
+        }
+        report.write_json(path, content)
+
+
+def _request(cell) -> dict:
+    """A code cell, as the worker gets it."""
+    if _is_check(cell):
+        return {"kind": "check", "exercise": _exercise(cell), "points": float(cell.metadata.nbgrader.points)}
+    return {"kind": "locked" if utils.is_locked(cell) else "own", "source": cell.source}
+
+
+def _exercise(cell) -> str:
+    return cell.metadata.nbgrader.grade_id.removeprefix("check_")
+
+
+def _ungraded(cells, points, why) -> dict:
+    """What a submission gets whose grading was ended: no points, a sentence, and the reason for the instructor."""
+    text = "This notebook could not be graded: it used up the grader's time or memory. Ask your instructor."
+    sentence = {"output_type": "stream", "name": "stdout", "text": text}
+    return {
+        "outputs": [[sentence, score_output(0.0)] if _is_check(cell) else [] for cell in cells],
+        "late": [False] * len(cells),
+        "exercises": [],
+        "scores": dict.fromkeys(points, 0.0),
+        "notes": [f"could not be graded: {why}"],
+        "isolation": isolation(),
+    }
+
+
+class HideLateOutputs(NbGraderPreprocessor):
+    """Takes outputs out of feedback pages that were made after the first hidden test.
+
+    A function can remember the inputs it was called with, and a later cell can print them. The instructor's copy in
+    `autograded/` keeps these outputs; the page that goes back to the student does not.
+    """
+
+    def preprocess_cell(self, cell, resources, index):
+        if cell.cell_type == "code" and cell.metadata.get("seglab", {}).get("late") and cell.outputs:
+            note = "(what this cell shows is left out: it ran after hidden tests, and could show their inputs)"
+            cell.outputs = [new_output("stream", name="stdout", text=note)]
+        return cell, resources
+
+
+def _is_check(cell) -> bool:
+    return utils.is_grade(cell) and not utils.is_solution(cell)
+
+
+def close_journal(assignment, student, notebooks) -> None:
+    """nbgrader calls this when a submission is written out: only now it is done."""
+    for notebook in notebooks:
+        folder = Path(notebook).parent
+        path = journal_path(folder.name, folder.parent.name)
+        content = report.read_json(path)
+        if content.get("state") == "graded":
+            report.write_json(path, content | {"state": "done"})
+
+
+def journal_path(assignment: str, student: str) -> Path:
+    """nbgrader works in the course folder, so this is relative to it."""
+    return Path(REPORTS) / assignment / f"{student}.json"
+
+
+def _look_over(converter, folder: Path) -> None:
+    """Before nbgrader looks at a submission: refuse links, find a renamed notebook, forget what was not finished."""
+    assignment, student = folder.name, folder.parent.name
+    root = Path(converter.coursedir.root)
+    everything = [folder, *folder.rglob("*")]
+    odd = [path for path in everything if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    odd += [
+        path for path in everything if path.suffix == ".ipynb" and (path.is_dir() or path.stat().st_size > MAX_BYTES)
+    ]
+    if odd:
+        _refuse(converter, folder, f"{odd[0].name} is a link, no ordinary file, or too large")
+        return
+    expected = folder / f"{assignment}.ipynb"
+    notebooks = sorted(folder.glob("*.ipynb"))
+    if not expected.exists() and len(notebooks) == 1:
+        converter.log.warning("%s: %s was handed in as %s", student, expected.name, notebooks[0].name)
+        expected.write_bytes(notebooks[0].read_bytes())  # beside the original, which stays
+    if expected.exists():
+        converter.assignments[str(folder)] = [str(expected)]
+    graded = Path(converter._format_dest(assignment, student))
+    graded = graded if graded.is_absolute() else root / graded
+    if graded.exists() and expected.exists():
+        journal = report.read_json(root / journal_path(assignment, student))
+        if journal.get("state") != "done" or journal.get("sha256") != _digest(expected):
+            converter.log.warning("%s: an earlier run was not finished, or the file has changed; graded again", student)
+            utils.rmtree(str(graded))
+
+
+def _refuse(converter, folder: Path, reason: str) -> None:
+    """Leave a submission out of the batch, and say so in the log and in its report."""
+    converter.log.error("%s: refused: %s", folder.parent.name, reason)
+    path = Path(converter.coursedir.root) / journal_path(folder.name, folder.parent.name)
+    report.write_json(path, {"student": folder.parent.name, "state": "refused", "notes": [reason]})
+    converter.assignments.pop(str(folder), None)
+
+
+def _release_notebook(coursedir, assignment, notebook):
+    path = Path(coursedir.format_path(coursedir.release_directory, ".", assignment)) / f"{notebook}.ipynb"
+    if not path.exists():
+        raise GraderFault(f"{path} is missing: run `nbgrader generate_assignment {assignment}` first")
+    return nbformat.read(path, as_version=4)
+
+
+def _assignment_seed(assignment: str) -> int:
+    """Drawn once per assignment and kept, so that a regrade gives the same grade."""
+    path = Path(REPORTS) / assignment / "seed"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return int(path.read_text())
+    with os.fdopen(handle, "w") as file:
+        file.write(str(seed := secrets.randbits(48)))
+    return seed
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Hidden graders, a folder per lesson, and what they import (`kit`)."""

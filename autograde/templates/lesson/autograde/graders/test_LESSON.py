@@ -1,7 +1,0 @@
-"""Hidden graders of lesson NUMBER. Random inputs come from `rng`; what is right is computed here, in another way."""
-
-import pytest
-import torch
-
-from autograde.testing import draw, random_tensor
-from seglab.compare import Mismatch, assert_same

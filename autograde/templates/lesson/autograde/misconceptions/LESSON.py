@@ -1,5 +1,0 @@
-"""Wrong answers of lesson NUMBER. Each docstring is what a student reads: what is wrong, not what is right."""
-
-import torch
-
-from autograde.misconceptions import misconception

@@ -1,5 +1,0 @@
-"""Right answers of lesson NUMBER, written differently: the hidden grader must accept each of them."""
-
-import torch
-
-from autograde.misconceptions import alternative

@@ -1,0 +1,126 @@
+"""The end of the wire that runs beside the student's code: it calls their functions and keeps what cannot cross.
+
+One request is one frame holding a dict, and so is one reply. Nothing here knows what a right answer is: the agent runs
+in the student's own process, and whatever it says is checked on the other side.
+"""
+
+import builtins
+import functools
+import traceback
+
+import torch
+from torch import nn
+
+from seglab.bridge.wire import Reference, Unsendable, pack, unpack
+
+
+class Agent:
+    """Answers requests with the functions of a namespace (any mapping from names to objects).
+
+    Requests: `call` a function or a kept object, read an attribute (`get`), fetch (`value`) or `keep` an object, read
+    the `parameters` of a network or their `gradients`.
+    A reply is `{"value": ...}` or `{"error": {"types", "message", "traceback"}}`, or `{"missing": name}`.
+    """
+
+    def __init__(self, namespace):
+        self.namespace = namespace
+        self.kept: list[object] = []
+
+    def answer(self, frame: bytes, ask) -> bytes:
+        """One request in, one reply out. `ask(frame) -> frame` reaches the grader for a callback, meanwhile."""
+        try:
+            request = unpack(frame, lambda reference: self._resolve(reference, ask), modules=True)
+            if (
+                request["op"] == "call"
+                and isinstance(request["target"], str)
+                and request["target"] not in self.namespace
+            ):
+                return pack({"missing": request["target"]})
+            result = self._run(request)
+            return pack({"value": self._keep(result) if request.get("keep") else result}, refer=self._refer)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are a student's answer like any other
+            return pack({"error": _describe(error)})
+
+    def _run(self, request):
+        operation, target = request["op"], request["target"]
+        if operation == "call":
+            function = self.namespace[target] if isinstance(target, str) else target
+            if request.get("method"):
+                function = getattr(function, request["method"])
+            return function(*request["args"], **request["kwargs"])
+        if operation == "get":
+            return functools.reduce(getattr, request["name"].split("."), target)
+        if operation == "parameters":
+            return list(_weights(target).items())
+        if operation == "gradients":
+            x, grad = request["args"]
+            weights = _weights(target)
+            trained = [name for name, one in weights.items() if one.requires_grad]
+            found = torch.autograd.grad(target(x), [weights[name] for name in trained], grad, allow_unused=True)
+            return list((dict.fromkeys(weights) | dict(zip(trained, found, strict=True))).items())
+        return target  # "keep" and "value" differ only in whether the result is kept
+
+    def _keep(self, value) -> Reference:
+        self.kept.append(value)
+        return Reference("handle", len(self.kept) - 1, type(value).__name__, _is_module(value))
+
+    def _refer(self, value):
+        """What is not plain stays here, and the grader gets a handle to it (an nn.Module, for one)."""
+        return self._keep(value) if callable(value) else None
+
+    def _resolve(self, reference: Reference, ask):
+        if reference.kind == "handle":
+            return self.kept[reference.number]
+
+        def callback(*args, **kwargs):
+            reply = unpack(ask(pack({"callback": reference.number, "args": list(args), "kwargs": kwargs})))
+            if "error" in reply:
+                raise RuntimeError(reply["error"])
+            return reply["value"]
+
+        callback.__name__ = callback.__qualname__ = reference.type_name or "callback"
+        return callback
+
+
+def _is_module(value) -> bool:
+    return issubclass(type(value), nn.Module)  # `isinstance` would believe an object's own `__class__`
+
+
+def _weights(network) -> dict:
+    """A network's weights by name, each once, from where torch keeps them: its methods may say anything."""
+    found, known = {}, set()
+
+    def walk(module, prefix):
+        for name, one in vars(module)["_parameters"].items():
+            if one is not None and id(one) not in known:
+                known.add(id(one))
+                found[prefix + name] = one
+        for name, child in vars(module)["_modules"].items():
+            if child is not None:
+                walk(child, f"{prefix}{name}.")
+
+    if not _is_module(network):
+        raise TypeError("only a network has weights")
+    walk(network, "")
+    return found
+
+
+def _describe(error: BaseException) -> dict:
+    try:
+        types, message = [_name(cls) for cls in type(error).__mro__], _text(str(error), 1000)
+        trace = "".join(traceback.format_exception(error))[-4000:]
+    except BaseException:  # an exception whose own `__str__` raises, for one
+        types, message, trace = ["Exception"], "(its message cannot be printed)", ""
+    if type(error) is Unsendable:
+        types, message, trace = ["Unsendable"], f"returned {message}", ""
+    return {"types": types, "message": message, "traceback": trace}
+
+
+def _name(cls: type) -> str:
+    """Its name, and more of it where another class than Python's own is called `ValueError`."""
+    own = getattr(builtins, cls.__name__, cls) is cls
+    return _text(cls.__name__ if own else f"{cls.__module__}.{cls.__name__}", 100)
+
+
+def _text(text: str, length: int) -> str:
+    return str.__getitem__(text, slice(length))  # a plain str, also of a class that is derived from it

@@ -1,0 +1,246 @@
+"""Visible checks of lesson 01. `check(boundary_mask)` in the notebook runs the class of that function's name."""
+
+import math
+
+import torch
+
+from seglab.checking.compare import Mismatch, assert_same
+
+
+class TestInstancesToSemantic:
+    """instances_to_semantic: from numbered objects to classes"""
+
+    def test_small_picture(self, student):
+        """Objects 1, 2, 3 of classes 2, 1, 2 on background"""
+        picture = torch.tensor([[0, 1, 1, 0], [2, 2, 0, 3]])
+        got = student.instances_to_semantic(picture, torch.tensor([0, 2, 1, 2]))
+        assert_same(got, torch.tensor([[0, 2, 2, 0], [1, 1, 0, 2]]))
+
+    def test_background(self, student):
+        """The background has a class like the others, here 3, and object 2 is not in the picture"""
+        picture = torch.tensor([[0, 1], [3, 0], [0, 0]])
+        got = student.instances_to_semantic(picture, torch.tensor([3, 1, 4, 0]))
+        assert_same(got, torch.tensor([[3, 1], [0, 3], [3, 3]]))
+
+    def test_ignored(self, student):
+        """Pixels of 255 stay 255, though there are only two classes"""
+        picture = torch.tensor([[255, 1, 255], [0, 1, 0]])
+        got = student.instances_to_semantic(picture, torch.tensor([0, 1]))
+        assert_same(got, torch.tensor([[255, 1, 255], [0, 1, 0]]))
+
+    def test_other_ignored(self, student):
+        """With ignore_index=-1, pixels of -1 stay -1"""
+        picture = torch.tensor([[-1, 2], [1, 0]])
+        got = student.instances_to_semantic(picture, torch.tensor([0, 1, 3]), ignore_index=-1)
+        assert_same(got, torch.tensor([[-1, 3], [1, 0]]))
+
+    def test_object_without_class(self, student):
+        """class_of has two entries: object 1 has a class; object 2, or -1, has none: ValueError with a message"""
+        class_of = torch.tensor([0, 4])
+        assert_same(student.instances_to_semantic(torch.tensor([[1, 0]]), class_of), torch.tensor([[4, 0]]))
+        for number in (2, -1):
+            with student.raises(ValueError):
+                student.instances_to_semantic(torch.tensor([[number, 0]]), class_of)
+
+
+def drawn(*rows):
+    """The boundary as drawn: '#' is True, '.' is False."""
+    return torch.tensor([[letter == "#" for letter in row] for row in rows])
+
+
+class TestBoundaryMask:
+    """boundary_mask: where two labels meet"""
+
+    def test_two_halves(self, student):
+        """Three columns of 0 beside two columns of 1: the two columns in the middle are the boundary"""
+        got = student.boundary_mask(torch.tensor([[0, 0, 0, 1, 1]] * 3))
+        assert_same(got, drawn("..##.", "..##.", "..##."))
+
+    def test_one_pixel(self, student):
+        """One pixel of class 7 in a picture of class 4: that pixel and its four neighbours, no diagonal ones"""
+        labels = torch.full((4, 5), 4)
+        labels[1, 2] = 7
+        assert_same(student.boundary_mask(labels), drawn("..#..", ".###.", "..#..", "....."))
+
+    def test_no_boundary(self, student):
+        """A picture of one class only has no boundary: its edge is none"""
+        assert_same(student.boundary_mask(torch.full((3, 4), 2)), drawn("....", "....", "...."))
+
+    def test_steps(self, student):
+        """Stripes of 1, 2 and 3, each a row high: all of it is boundary"""
+        assert_same(student.boundary_mask(torch.tensor([[1] * 2, [2] * 2, [3] * 2])), drawn("##", "##", "##"))
+
+    def test_batch(self, student):
+        """Two pictures, one of class 0 and one with a border inside: they do not touch each other"""
+        got = student.boundary_mask(torch.tensor([[[0, 0, 0]] * 2, [[1, 1, 2]] * 2]))
+        assert_same(got, torch.stack([drawn("...", "..."), drawn(".##", ".##")]))
+
+    def test_not_a_mask(self, student):
+        """A picture (1, 3) is fine; a row of labels, shape (3,), is none: ValueError with a message"""
+        assert_same(student.boundary_mask(torch.tensor([[5, 5, 6]])), drawn(".##"))
+        with student.raises(ValueError):
+            student.boundary_mask(torch.tensor([5, 5, 6]))
+
+
+class TestPixelCrossEntropy:
+    """pixel_cross_entropy: the loss that segmentation networks are trained with"""
+
+    forbidden = {  # noqa: RUF012
+        name: "the loss is what you write here, from exp, sum and log"
+        for name in (
+            *("cross_entropy", "CrossEntropyLoss", "nll_loss", "nll_loss2d", "NLLLoss", "NLLLoss2d"),
+            *("log_softmax", "LogSoftmax", "logsumexp", "logaddexp", "logcumsumexp"),
+        )
+    }
+
+    # Odds of 3 to 1 between two classes are probabilities of 3/4 and 1/4; of 8 to 1 to 1, they are 0.8, 0.1, 0.1.
+
+    def test_two_pixels(self, student):
+        """Probabilities 3/4 and 1/4 in both pixels, the labels are 0 and 1: the mean of log 4/3 and log 4"""
+        scores = torch.tensor([math.log(3), 0.0])[None, :, None, None].repeat(1, 1, 1, 2)
+        got = student.pixel_cross_entropy(scores, torch.tensor([[[0, 1]]]))
+        assert_same(got, torch.tensor((math.log(4 / 3) + math.log(4)) / 2))
+
+    def test_no_idea(self, student):
+        """All logits are equal, with 2 pictures, 5 classes, 3 x 4 pixels: log 5, in float64 as the logits are"""
+        got = student.pixel_cross_entropy(
+            torch.full((2, 5, 3, 4), 7.0, dtype=torch.float64), torch.arange(24).reshape(2, 3, 4) % 5
+        )
+        assert_same(got, torch.tensor(math.log(5), dtype=torch.float64))
+
+    def test_ignored(self, student):
+        """Four pixels of which one counts, with probability 0.8 for its label: log 1.25, not a quarter of it"""
+        scores = torch.tensor([0.0, math.log(8), 0.0])[None, :, None, None].repeat(1, 1, 2, 2)
+        got = student.pixel_cross_entropy(scores, torch.tensor([[[255, 1], [255, 255]]]))
+        assert_same(got, torch.tensor(math.log(1.25)))
+
+    def test_large_logits(self, student):
+        """Logits of 10000 and -10000: a right answer costs 0, a wrong one 20000, half of each 10000"""
+        scores = torch.tensor([1e4, -1e4])[None, :, None, None].repeat(1, 1, 1, 2)
+        assert_same(student.pixel_cross_entropy(scores, torch.tensor([[[0, 0]]])), torch.tensor(0.0))
+        assert_same(student.pixel_cross_entropy(scores, torch.tensor([[[0, 1]]])), torch.tensor(1e4))
+
+    def test_levels(self, student):
+        """Logits 0 and 0 in one pixel, 500 and 500 in the other: both classes equally likely in both, so log 2"""
+        scores = torch.tensor([0.0, 500.0])[None, None, None, :].repeat(1, 2, 1, 1)
+        assert_same(student.pixel_cross_entropy(scores, torch.tensor([[[0, 1]]])), torch.tensor(math.log(2)))
+
+    def test_gradient(self, student):
+        """Gradient at a pixel with probabilities 3/4, 1/4 and label 0, beside an ignored one: -1/4, 1/4; 0, 0"""
+        scores = torch.tensor([[[[math.log(3), 1.0]], [[0.0, 2.0]]]], requires_grad=True)  # (1, 2, 1, 2)
+        kept = student.keep(scores)
+        loss = student.pixel_cross_entropy.kept(kept, torch.tensor([[[0, 255]]]))
+        if loss.get("requires_grad") is not True:
+            raise Mismatch("rule", "a loss that knows its gradient", "one that does not: nothing could be trained")
+        loss.call("backward")
+        assert_same(kept.get("grad"), torch.tensor([[[[-0.25, 0.0]], [[0.25, 0.0]]]]))
+
+    def test_all_ignored(self, student):
+        """Every pixel is ignored: the loss is 0, and so is the gradient that comes back from it"""
+        scores, unknown = torch.ones(1, 2, 1, 3), torch.full((1, 1, 3), 255)
+        assert_same(student.pixel_cross_entropy(scores, unknown), torch.tensor(0.0))
+        kept = student.keep(scores.requires_grad_())
+        loss = student.pixel_cross_entropy.kept(kept, unknown)
+        loss.call("backward")
+        assert_same(kept.get("grad"), torch.zeros(1, 2, 1, 3))
+
+    def test_wrong_target(self, student):
+        """Labels 1 of two classes are fine; a target (N, 1, H, W), or a label 2, raises ValueError with a message"""
+        scores = torch.zeros(1, 2, 2, 2)
+        ones = torch.ones(1, 2, 2, dtype=torch.int64)
+        assert_same(student.pixel_cross_entropy(scores, ones), torch.tensor(math.log(2)))
+        for bad in (ones[:, None], 2 * ones):
+            with student.raises(ValueError):
+                student.pixel_cross_entropy(scores, bad)
+
+
+class TestConfusionMatrix:
+    """confusion_matrix: what was taken for what"""
+
+    def test_rows_are_truth(self, student):
+        """Two pixels of class 0 were taken for class 1, and none the other way round"""
+        found, truth = torch.tensor([[0, 1, 1], [1, 2, 2]]), torch.tensor([[0, 0, 0], [1, 2, 2]])
+        assert_same(student.confusion_matrix(found, truth, 3), torch.tensor([[1, 2, 0], [0, 1, 0], [0, 0, 2]]))
+
+    def test_ignored(self, student):
+        """Two of four pixels have the target 255, and do not count, whatever was predicted there"""
+        found, truth = torch.tensor([[1, 0], [0, 1]]), torch.tensor([[1, 255], [255, 0]])
+        assert_same(student.confusion_matrix(found, truth, 2), torch.tensor([[0, 1], [0, 1]]))
+
+    def test_absent_class(self, student):
+        """All of four classes occur, then only two of them: both times a matrix of 4 x 4"""
+        every = torch.tensor([0, 1, 2, 3])
+        assert_same(student.confusion_matrix(every, every, 4), torch.eye(4, dtype=torch.int64))
+        got = student.confusion_matrix(torch.tensor([1, 1, 0]), torch.tensor([1, 0, 0]), 4)
+        assert_same(got, torch.tensor([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]))
+
+    def test_bytes(self, student):
+        """Labels of dtype uint8, 30 classes, 300 pixels of class 29, all found: 300 in the last cell, in int64"""
+        labels = torch.full((300,), 29, dtype=torch.uint8)
+        expected = torch.zeros(30, 30, dtype=torch.int64)
+        expected[29, 29] = 300
+        assert_same(student.confusion_matrix(labels, labels, 30), expected)
+
+    def test_labels_outside(self, student):
+        """Labels 0 and 1 are fine with two classes; a 2 raises ValueError, in the prediction and in the truth"""
+        good, bad = torch.tensor([[0, 1, 1]]), torch.tensor([[0, 2, 1]])
+        assert_same(student.confusion_matrix(good, good, 2), torch.tensor([[1, 0], [0, 2]]))
+        for pair in ((bad, good), (good, bad)):
+            with student.raises(ValueError):
+                student.confusion_matrix(*pair, 2)
+
+
+NAN = math.nan
+
+
+class TestIouPerClass:
+    """iou_per_class: intersection over union"""
+
+    def test_two_classes(self, student):
+        """[[6, 2], [1, 3]]: 6 of 9 pixels, 3 of 6 pixels"""
+        got = student.iou_per_class(torch.tensor([[6, 2], [1, 3]]))
+        assert_same(got, torch.tensor([2 / 3, 1 / 2], dtype=torch.float64))
+
+    def test_absent_class(self, student):
+        """Class 1 occurs neither in the truth nor in the prediction: NaN"""
+        got = student.iou_per_class(torch.tensor([[3, 0, 1], [0, 0, 0], [0, 0, 4]]))
+        assert_same(got, torch.tensor([0.75, NAN, 0.8], dtype=torch.float64))
+
+    def test_found_but_not_there(self, student):
+        """Class 1 is predicted once, and not in the truth; class 2 the other way round: 0 for both"""
+        got = student.iou_per_class(torch.tensor([[4, 1, 0], [0, 0, 0], [3, 0, 0]]))
+        assert_same(got, torch.tensor([0.5, 0.0, 0.0], dtype=torch.float64))
+
+    def test_not_square(self, student):
+        """A matrix of 2 x 2 is fine; one of 2 x 3 raises ValueError with a message"""
+        assert_same(student.iou_per_class(torch.tensor([[5, 5], [0, 0]])), torch.tensor([0.5, 0.0]).double())
+        with student.raises(ValueError):
+            student.iou_per_class(torch.ones(2, 3, dtype=torch.int64))
+
+
+class TestMeanIou:
+    """mean_iou: one number for a whole data set"""
+
+    def test_two_classes(self, student):
+        """[[6, 2], [1, 3]]: the mean of 2/3 and 1/2, a Python float"""
+        assert_same(student.mean_iou(torch.tensor([[6, 2], [1, 3]])), 7 / 12)
+
+    def test_absent_class(self, student):
+        """IoU 3/4, NaN and 4/5: the mean of the two that are numbers"""
+        assert_same(student.mean_iou(torch.tensor([[3, 0, 1], [0, 0, 0], [0, 0, 4]])), 0.775)
+
+    def test_never_right(self, student):
+        """IoU 1/2, 0 for a class that is only predicted, 0 for one only in the truth: the mean of all three"""
+        assert_same(student.mean_iou(torch.tensor([[4, 1, 0], [0, 0, 0], [3, 0, 0]])), 0.5 / 3)
+
+    def test_libraries_disagree(self, student):
+        """The lecture's matrix, on which eight conventions give eight answers: class 2 counts 0, class 3 not at all"""
+        rows = [[10, 0, 1, 0], [1, 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+        assert_same(student.mean_iou(torch.tensor(rows)), (10 / 12 + 3 / 4 + 0) / 3)
+
+    def test_nothing_seen(self, student):
+        """No pixel at all: NaN, not an error; one pixel, found: 1"""
+        empty = torch.zeros(2, 2, dtype=torch.int64)
+        assert_same(student.mean_iou(empty), NAN)
+        empty[1, 1] = 1
+        assert_same(student.mean_iou(empty), 1.0)
