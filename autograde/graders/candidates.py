@@ -13,6 +13,7 @@ class Candidate:
     """A function offered as the answer to an exercise.
 
     breaks: the hidden tests that must reject it (none for a right answer). hint: which hint helps, 1 to 3.
+    source: who really gives this wrong answer: a student, a repository, a thread, a paper's own mistake.
     """
 
     exercise: str
@@ -21,13 +22,14 @@ class Candidate:
     explanation: str
     breaks: tuple[str, ...] = ()
     hint: int = 1
+    source: str = ""
     uses_forbidden: bool = False
 
 
-def misconception(exercise: str, *, breaks: str | tuple[str, ...], hint: int):
+def misconception(exercise: str, *, breaks: str | tuple[str, ...], hint: int, source: str = ""):
     """Mark a function as a known wrong answer; its docstring is what a student reads, so it never gives the answer."""
     tests = (breaks,) if isinstance(breaks, str) else tuple(breaks)
-    return _mark(exercise, breaks=tests, hint=hint)
+    return _mark(exercise, breaks=tests, hint=hint, source=source)
 
 
 def alternative(exercise: str, *, uses_forbidden: bool = False):
