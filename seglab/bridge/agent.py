@@ -18,7 +18,7 @@ class Agent:
     """Answers requests with the functions of a namespace (any mapping from names to objects).
 
     Requests: `call` a function or a kept object, read an attribute (`get`), fetch (`value`) or `keep` an object, read
-    the `parameters` of a network or their `gradients`.
+    the `parameters` of a network or their `gradients`, build an `optimizer` on them.
     A reply is `{"value": ...}` or `{"error": {"types", "message", "traceback"}}`, or `{"missing": name}`.
     """
 
@@ -58,6 +58,8 @@ class Agent:
             trained = [name for name, one in weights.items() if one.requires_grad]
             found = torch.autograd.grad(target(x), [weights[name] for name in trained], grad, allow_unused=True)
             return list((dict.fromkeys(weights) | dict(zip(trained, found, strict=True))).items())
+        if operation == "optimizer":
+            return getattr(torch.optim, request["name"])(_weights(target).values(), **request["kwargs"])
         return target  # "keep" and "value" differ only in whether the result is kept
 
     def _keep(self, value) -> Reference:

@@ -251,6 +251,20 @@ def test_a_network_stays_behind_a_handle_and_can_be_asked():
     assert not net.get("0.weight").any()
 
 
+def test_an_optimizer_changes_the_network_that_is_kept():
+    def descend(net, optimizer, x):
+        net(x).sum().backward()
+        optimizer.step()
+
+    student = local_student({"descend": descend})
+    net = student.keep(nn.Linear(2, 1))
+    before = net.parameters()
+    student.descend(net, net.optimizer("SGD", lr=0.5), torch.tensor([[2.0, 4.0]]))
+    after = net.parameters()
+    assert_same(after["weight"] - before["weight"], torch.tensor([[-1.0, -2.0]]))
+    assert_same(after["bias"] - before["bias"], torch.tensor([-0.5]))
+
+
 def test_every_layer_of_a_network_keeps_its_own_mode():
     net = nn.Sequential(nn.Sequential(nn.Dropout(), nn.BatchNorm2d(2).eval()), nn.ReLU().eval()).eval()
     net[0].training = True
