@@ -56,10 +56,12 @@ class Agent:
             x, grad = request["args"]
             weights = _weights(target)
             trained = [name for name, one in weights.items() if one.requires_grad]
-            found = torch.autograd.grad(target(x), [weights[name] for name in trained], grad, allow_unused=True)
+            found = torch.autograd.grad(
+                _weighted(target(x), grad), [weights[name] for name in trained], allow_unused=True
+            )
             return list((dict.fromkeys(weights) | dict(zip(trained, found, strict=True))).items())
         if operation == "optimizer":
-            return getattr(torch.optim, request["name"])(_weights(target).values(), **request["kwargs"])
+            return GradientDescent(_weights(target).values(), **request["kwargs"])
         return target  # "keep" and "value" differ only in whether the result is kept
 
     def _keep(self, value) -> Reference:
@@ -82,6 +84,32 @@ class Agent:
 
         callback.__name__ = callback.__qualname__ = reference.type_name or "callback"
         return callback
+
+
+def _weighted(answer, grad):
+    """A single number whose gradient is `grad`: going back from a tensor imports torch's compiler, half a second."""
+    if answer.shape != grad.shape:
+        raise RuntimeError(f"an answer of shape {tuple(answer.shape)}, a gradient of shape {tuple(grad.shape)}")
+    return (answer * grad).sum()
+
+
+class GradientDescent:
+    """What `torch.optim.SGD` does, without importing torch's compiler, which takes a second on first use."""
+
+    def __init__(self, weights, lr: float, momentum: float = 0.0):
+        self.lr, self.momentum = lr, momentum
+        self.velocities = {weight: torch.zeros_like(weight) for weight in weights}
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for weight in self.velocities:
+            weight.grad = None if set_to_none or weight.grad is None else torch.zeros_like(weight)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for weight, velocity in self.velocities.items():
+            if weight.grad is not None:
+                velocity.mul_(self.momentum).add_(weight.grad)
+                weight.sub_(velocity, alpha=self.lr)
 
 
 def _is_module(value) -> bool:

@@ -223,10 +223,10 @@ class Handle:
         """
         return self._named_tensors("gradients", x, grad)
 
-    def optimizer(self, name: str, **settings) -> "Handle":
-        """One of `torch.optim` on a network's weights, both on the student's side: `net.optimizer("SGD", lr=0.1)`."""
-        request = {"op": "optimizer", "target": self, "name": name, "kwargs": settings, "keep": True}
-        return self.student._request(request)
+    def optimizer(self, *, lr: float, momentum: float = 0.0) -> "Handle":
+        """Gradient descent on a network's weights; it stays where they are."""
+        settings = {"lr": lr, "momentum": momentum}
+        return self.student._request({"op": "optimizer", "target": self, "kwargs": settings, "keep": True})
 
     def _named_tensors(self, operation, *args):
         named = self.student._call(self, operation, args, {}, keep=False, operation=operation)
