@@ -14,7 +14,8 @@ import nbformat
 
 from autograde.gradebook.course import run_nbgrader
 from autograde.lessons import ROOT, Lesson, all_lessons, read_script
-from seglab.checking.run import public_traces
+from seglab.checking.fingerprints import differences
+from seglab.checking.run import observe
 
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -122,12 +123,12 @@ def fingerprints(lesson: Lesson) -> dict:
     result: dict = {}
     for exercise in [one.name for one in lesson.exercises]:
         test_class = lesson.check_class(exercise)
-        right = public_traces(test_class, {exercise: getattr(lesson.reference, exercise)})
+        right = observe(test_class, {exercise: getattr(lesson.reference, exercise)})
         result[exercise] = {"right": right, "wrong": {}}
         for candidate in [one for one in lesson.misconceptions if one.exercise == exercise]:
-            traces = public_traces(test_class, {exercise: candidate.function})
-            if traces != right:  # one that the visible check cannot see is left for the hidden grader
-                about = {"explanation": candidate.explanation, "hint": candidate.hint, "traces": traces}
+            shows = differences(observe(test_class, {exercise: candidate.function}), right)
+            if shows:  # one that the visible check cannot see is left for the hidden grader
+                about = {"explanation": candidate.explanation, "hint": candidate.hint, "shows": shows}
                 result[exercise]["wrong"][candidate.name] = about
     return result
 

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pytest
+from _pytest.runner import SetupState, runtestprotocol
 
 from autograde.lessons import PACKAGE, Lesson
 from seglab.bridge.student import Missing, Student, StudentError, Unreachable, local_student
 from seglab.checking.compare import Mismatch
-from seglab.checking.fingerprints import either, name_misconceptions, trace
+from seglab.checking.fingerprints import differences, either, name_misconceptions, observation
 
 # What a student may read about a failure: how it looked, never on which input or against which value.
 SYMPTOMS = {
@@ -93,7 +94,7 @@ class Verdict:
     explanation: str = ""
     hint: int | None = None
     refused: str = ""  # the rule that was broken, where one was: then nothing is earned
-    traces: dict = field(default_factory=dict, repr=False)
+    seen: dict = field(default_factory=dict, repr=False)  # test or probe -> what it saw, for naming the mistake
 
     @property
     def share(self) -> float:
@@ -109,7 +110,7 @@ class Verdict:
 
     def as_dict(self) -> dict:
         result = asdict(self)
-        result.pop("traces")
+        result.pop("seen")
         return result | {"share": self.share}
 
 
@@ -117,55 +118,83 @@ def grade(
     lesson: Lesson, exercise: str, make_student: Callable[[], Student], seed: int, *, refused: str = ""
 ) -> Verdict:
     """Grade one exercise. `make_student()` gives every test a fresh proxy of the same submission."""
-    verdict = _run(lesson, exercise, make_student, seed)
-    for criterion in verdict.criteria:
-        # A test that the reference passes on this very seed is not broken: what the answer returned made it stumble.
-        if criterion.symptom == _FAULT and criterion.test in _reference_passes(
-            lesson.name, str(lesson.root), exercise, seed, lesson.grader_file.stat().st_mtime_ns
-        ):
-            criterion.symptom, criterion.grader_fault = SYMPTOMS["type"], False
+    with_probes = not refused  # what has broken a rule is not explained further
+    verdict = in_session(lesson, exercise, lambda run: run(make_student, seed, probes=with_probes))
+    stumbled = [criterion for criterion in verdict.criteria if criterion.symptom == _FAULT]
     verdict.refused = refused
-    if verdict.share < 1 and not refused:
-        stamp = lesson.misconception_file.stat().st_mtime_ns
-        known = dict(_known_traces(lesson.name, str(lesson.root), exercise, seed, stamp))
-        right = known.pop(None)
-        found = name_misconceptions(verdict.traces, known, right)
-        if found:
-            named = {c.name: c for c in lesson.misconceptions if c.exercise == exercise}
-            verdict.misconception, verdict.hint = found[0], named[found[0]].hint
-            verdict.explanation = either([named[name].explanation for name in found])
+    if stumbled or (verdict.share < 1 and not refused):
+        known = known_answers(lesson, exercise, seed)
+        for criterion in stumbled:
+            # A test that the reference passes on this very seed is not broken: what came back made it stumble.
+            if criterion.test in known.passed:
+                criterion.symptom, criterion.grader_fault = SYMPTOMS["type"], False
+        if not refused:
+            name_mistake(verdict, lesson, known)
     return verdict
 
 
-def grade_functions(lesson: Lesson, exercise: str, functions: dict, seed: int) -> Verdict:
-    """Grade functions of this very process: for the reference, misconceptions, alternatives and mutants."""
-    return _run(lesson, exercise, lambda: local_student(functions), seed)
+def name_mistake(verdict: Verdict, lesson: Lesson, known: "Known") -> None:
+    """Write into a verdict which known mistake the submission has, if what came back says so."""
+    found = name_misconceptions(verdict.seen, known.wrong, known.right)
+    if found:
+        named = {c.name: c for c in lesson.misconceptions if c.exercise == verdict.exercise}
+        verdict.misconception, verdict.hint = found[0], named[found[0]].hint
+        verdict.explanation = either([named[name].explanation for name in found])
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the reference and the known wrong answers do on one seed: the tests passed, and what was seen."""
+
+    passed: frozenset[str]
+    right: dict
+    wrong: dict  # misconception -> where it differs from `right`
+
+
+def known_answers(lesson: Lesson, exercise: str, seed: int) -> Known:
+    """Remembered per seed and version of the lesson's files."""
+    files = (lesson.misconception_file, lesson.grader_file, lesson.reference_file)
+    stamps = tuple(path.stat().st_mtime_ns for path in files)
+    return _known_answers(lesson.name, str(lesson.root), exercise, seed, stamps)
 
 
 @functools.lru_cache(maxsize=256)
-def _reference_passes(name, root, exercise, seed, _stamp) -> frozenset:
+def _known_answers(name, root, exercise, seed, _stamps) -> Known:
     lesson = Lesson(name, root)
-    verdict = grade_functions(lesson, exercise, {exercise: getattr(lesson.reference, exercise)}, seed)
-    return frozenset(criterion.test for criterion in verdict.criteria if criterion.passed)
+
+    def ask_all(run) -> Known:
+        right = run(local_functions({exercise: getattr(lesson.reference, exercise)}), seed, probes=True)
+        wrong = {}
+        for candidate in [one for one in lesson.misconceptions if one.exercise == exercise]:
+            verdict = run(local_functions({exercise: candidate.function}), seed, probes=True)
+            wrong[candidate.name] = differences(verdict.seen, right.seen)
+        return Known(frozenset(one.test for one in right.criteria if one.passed), right.seen, wrong)
+
+    return in_session(lesson, exercise, ask_all)
 
 
-@functools.lru_cache(maxsize=256)
-def _known_traces(name, root, exercise, seed, _stamp) -> dict:
-    """What each known wrong answer, and under None the reference, does on this seed: test -> fingerprints of calls."""
-    lesson = Lesson(name, root)
-    known = {c.name: c.function for c in lesson.misconceptions if c.exercise == exercise}
-    known[None] = getattr(lesson.reference, exercise)
-    return {who: grade_functions(lesson, exercise, {exercise: one}, seed).traces for who, one in known.items()}
+def local_functions(functions: dict) -> Callable[[], Student]:
+    """`make_student` for functions of this very process."""
+    return functools.partial(local_student, functions)
 
 
-def _run(lesson, exercise, make_student, seed) -> Verdict:
+def in_session(lesson: Lesson, exercise: str, ask: Callable):
+    """Open one pytest session on the hidden tests of an exercise and return `ask(run)`.
+
+    `run(make_student, seed, probes=False, stop_early=False) -> Verdict` grades one submission: opening a session takes
+    longer than most tests, so that whoever has many submissions grades them all in one.
+    probes: also run the ungraded `probe_*`, where a test failed or nobody knows yet. stop_early: after the first
+    failure; the share is then only known to be below 1.
+
+    Raises GraderFault if there are no tests, or pytest cannot collect them.
+    """
     class_name = lesson.grader_class_name(exercise)
     if class_name is None:
         raise GraderFault(f"{lesson.grader_file.name} has no test class for {exercise}")
     cached = sys.modules.get(lesson.grader_file.stem)  # pytest would take a file of the same name for the same file
     if cached is not None and cached.__file__ != str(lesson.grader_file):
         del sys.modules[lesson.grader_file.stem]
-    plugin = _Plugin(make_student, seed)
+    plugin = _Session(exercise, ask)
     arguments = [f"{lesson.grader_file}::{class_name}", "-c", str(PACKAGE / "graders" / "pytest.ini")]
     # pytest's own tracebacks parse whole files for every failure: most of the time, and nobody needs the prettier text.
     arguments += ["--rootdir", str(lesson.grader_file.parent), "--disable-plugin-autoload", "--tb=native"]
@@ -173,53 +202,94 @@ def _run(lesson, exercise, make_student, seed) -> Verdict:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         code = pytest.main(arguments, plugins=[plugin])
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not plugin.criteria:
+    if plugin.error is not None:
+        raise plugin.error
+    if not plugin.asked:
         raise GraderFault(f"{exercise}: pytest ended with {code!r}\n{printed.getvalue()[-2000:]}")
-    title = plugin.title or exercise
-    return Verdict(exercise, title, list(plugin.criteria.values()), traces=plugin.traces)
+    return plugin.answer
 
 
-class _Plugin:
-    """Gives tests `student` and `rng`, and takes their outcomes."""
+class _Session:
+    """A pytest plugin: gives tests `student` and `rng`, and runs what was collected for one submission after another."""
 
-    def __init__(self, make_student, seed):
-        self.make_student, self.seed = make_student, seed
-        self.criteria: dict[str, Criterion] = {}
-        self.traces: dict[str, list] = {}
-        self.title = ""
+    def __init__(self, exercise: str, ask: Callable):
+        self.exercise, self.ask = exercise, ask
+        self.answer, self.error, self.asked = None, None, False
 
     @pytest.fixture
-    def student(self, request):
-        student = self.make_student()
-        yield student
-        key = request.node.name
-        self.traces[key] = trace(student.calls)
-        self.criteria[key].calls = [f"{call.text} -> {call.error or 'returned'}"[:500] for call in student.calls[-20:]]
+    def student(self):
+        return self.current
 
     @pytest.fixture
     def rng(self, request):
         return np.random.default_rng([self.seed, zlib.crc32(request.node.name.encode())])
 
-    def pytest_collection_modifyitems(self, items):
-        for item in items:
-            self.title = self.title or _first_line(item.parent.obj.__doc__)
-            marker = item.get_closest_marker("weight")
-            title = _first_line(item.obj.__doc__) or item.name
-            self.criteria[item.name] = Criterion(item.name, title, float(marker.args[0]) if marker else 1.0)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session):
+        self.session = session
+        self.tests = [item for item in session.items if not item.name.startswith("probe_")]
+        self.probes = [item for item in session.items if item.name.startswith("probe_")]
+        if not self.tests or session.testsfailed:
+            return None
+        self.title = first_line(self.tests[0].parent.obj.__doc__) or self.exercise
+        self.asked = True
+        try:
+            self.answer = self.ask(self.run)
+        except Exception as error:  # a fault of whoever asked: told after pytest has ended
+            self.error = error
+        return True
+
+    def run(
+        self, make_student: Callable[[], Student], seed: int, *, probes: bool = False, stop_early: bool = False
+    ) -> Verdict:
+        self.seed = seed
+        verdict = Verdict(self.exercise, self.title, [])
+        for item in self.tests:
+            criterion = self._run_test(item, make_student, verdict)
+            if stop_early and not criterion.passed:
+                return verdict
+        if probes:
+            for item in self.probes:
+                self._run_test(item, make_student, verdict, is_probe=True)
+        return verdict
+
+    def _run_test(self, item, make_student, verdict, is_probe=False) -> Criterion:
+        marker = item.get_closest_marker("weight")
+        title = first_line(item.obj.__doc__) or item.name
+        self.criterion = Criterion(item.name, title, float(marker.args[0]) if marker else 1.0)
+        self.current, self.failure = make_student(), None
+        try:
+            # A neighbour as the next one: what their class has set up stays.
+            neighbour = next((one for one in self.session.items if one is not item), None)
+            runtestprotocol(item, log=False, nextitem=neighbour)
+        except Exception as error:  # a time limit that rang between two steps of pytest's own
+            self.criterion.passed, self.failure = False, error
+            self.session._setupstate = SetupState()
+        verdict.seen[item.name] = observation(self.current.seen, None if is_probe else self.failure)
+        if not is_probe:
+            calls = self.current.calls[-20:]
+            self.criterion.calls = [f"{call.text} -> {call.error or 'returned'}"[:500] for call in calls]
+            verdict.criteria.append(self.criterion)
+        return self.criterion
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
         report = yield
-        criterion = self.criteria[item.name]
+        criterion = self.criterion
         criterion.seconds += call.duration
         if call.when == "call" and report.passed:
             criterion.passed = True
         elif not report.passed:
             criterion.passed = False
-            error = call.excinfo.value if call.excinfo else None
-            criterion.symptom, criterion.grader_fault = _symptom(error)
+            self.failure = call.excinfo.value if call.excinfo else AssertionError()
+            criterion.symptom, criterion.grader_fault = _symptom(self.failure)
             criterion.detail = str(report.longreprtext)[-6000:]
         return report
+
+
+def grade_functions(lesson: Lesson, exercise: str, functions: dict, seed: int) -> Verdict:
+    """Grade functions of this very process once."""
+    return in_session(lesson, exercise, lambda run: run(local_functions(functions), seed))
 
 
 def _symptom(error) -> tuple[str, bool]:
@@ -236,5 +306,5 @@ def _symptom(error) -> tuple[str, bool]:
     return _UNREACHED if isinstance(error, Unreachable) else _FAULT, True
 
 
-def _first_line(text: str | None) -> str:
+def first_line(text: str | None) -> str:
     return (text or "").strip().split("\n")[0]

@@ -57,6 +57,7 @@ class Student:
         self._exchange = exchange
         self._received = 0
         self.calls: list[Call] = []
+        self.seen: list = []  # all that came back, in order: values, and errors in place of values
 
     def __getattr__(self, name):
         if name.startswith("_"):
@@ -98,7 +99,9 @@ class Student:
             call.value = self._request(request)
         except StudentError as error:
             call.error = error
+            self.seen.append(error)
             raise
+        self.seen.append(call.value)
         return call.value
 
     def _request(self, request):
@@ -207,7 +210,7 @@ class Handle:
 
     def get(self, attribute: str, *, keep: bool = False):
         """Read one of its attributes, or one of a part of it: `x.get("grad")`, `net.get("0.weight")`."""
-        return self.student._request({"op": "get", "target": self, "name": attribute, "keep": keep})
+        return self._seen({"op": "get", "target": self, "name": attribute, "keep": keep})
 
     def parameters(self) -> dict:
         """The weights of a network by name, each once, as they are now; those that train say so by `requires_grad`.
@@ -240,14 +243,18 @@ class Handle:
         if not good or len(dict(named)) != len(named):
             raise Mismatch("type", f"the {operation} of an nn.Module by name, each once", describe(named))
         # On record are names and shapes: weights that begin at random would make every answer look unlike all others.
-        self.student.calls[-1].value = {
-            name: list(one.shape) if one is not None else None for name, one in sorted(named)
-        }
+        shapes = {name: list(one.shape) if one is not None else None for name, one in sorted(named)}
+        self.student.calls[-1].value = self.student.seen[-1] = shapes
         return dict(named)
 
     def value(self):
         """Fetch it."""
-        return self.student._request({"op": "value", "target": self})
+        return self._seen({"op": "value", "target": self})
+
+    def _seen(self, request):
+        value = self.student._request(request)
+        self.student.seen.append(value)
+        return value
 
     def __repr__(self):
         return f"<{self.type_name} on the student's side>"

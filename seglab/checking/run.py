@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from seglab.bridge.student import StudentError, local_student
+from seglab.bridge.student import Student, StudentError, local_student
 from seglab.checking.compare import Mismatch
 from seglab.checking.explain import Outcome, Report, is_stub, key, not_defined, not_written
-from seglab.checking.fingerprints import either, name_misconceptions, trace
+from seglab.checking.fingerprints import either, name_misconceptions, observation
 from seglab.checking.rules import reached_names
 
 LESSONS = Path(__file__).parent / "lessons"
@@ -38,10 +38,7 @@ def examine(name: str, function) -> Report:
     if function is None:
         return Report(name, "missing", title, not_defined(name))
     rule = _follows_rules(tests, function)
-    outcomes, traces = [], {}
-    for test in _tests_of(tests):
-        outcomes.append(_run_test(tests, test, {name: function}))
-        traces[test] = trace(outcomes[-1].calls)
+    outcomes, seen = _run_all(tests, {name: function}, "test_")
     if all(is_stub(outcome.error) for outcome in outcomes):
         return Report(name, "not started", title, not_written(name, outcomes[0].error, exercises()))
     if all(outcome.passed for outcome in [*rule, *outcomes]):
@@ -50,19 +47,20 @@ def examine(name: str, function) -> Report:
     if not all(outcome.passed for outcome in outcomes):
         known = _known_answers(path, name)
         wrong = known.get("wrong", {})
-        found = name_misconceptions(traces, {key: one["traces"] for key, one in wrong.items()}, known.get("right", {}))
+        seen |= _run_all(tests, {name: function}, "probe_")[1]
+        found = name_misconceptions(seen, {key: one["shows"] for key, one in wrong.items()}, known.get("right", {}))
         if found:
             report.misconception = either([wrong[key]["explanation"] for key in found])
             report.hint = wrong[found[0]]["hint"]
     return report
 
 
-def public_traces(tests: type, functions) -> dict[str, list]:
-    """The fingerprints of what `functions` (name -> function) return in each test of a class of visible checks.
+def observe(tests: type, functions) -> dict[str, dict]:
+    """What `functions` (name -> function) do in each test and probe of a class of visible checks.
 
-    The build writes them for every known wrong answer; `examine` compares a student's with them.
+    The build writes it for every known wrong answer; `examine` compares a student's with them.
     """
-    return {test: trace(_run_test(tests, test, functions).calls) for test in _tests_of(tests)}
+    return _run_all(tests, functions, "test_")[1] | _run_all(tests, functions, "probe_")[1]
 
 
 def find_tests(name: str) -> tuple[Path, type]:
@@ -73,7 +71,17 @@ def find_tests(name: str) -> tuple[Path, type]:
     return path, getattr(_load(path), class_name)
 
 
-def _run_test(tests, test, functions) -> Outcome:
+def _run_all(tests, functions, prefix) -> tuple[list[Outcome], dict[str, dict]]:
+    """The outcomes of all tests (or probes, which are for recognising mistakes and never fail), and what they saw."""
+    outcomes, seen = [], {}
+    for name in [name for name in vars(tests) if name.startswith(prefix)]:
+        outcome, student = _run_test(tests, name, functions)
+        outcomes.append(outcome)
+        seen[name] = observation(student.seen, outcome.error if prefix == "test_" else None)
+    return outcomes, seen
+
+
+def _run_test(tests, test, functions) -> tuple[Outcome, Student]:
     student, error = local_student(functions), None
     with _untouched() as printed:
         try:
@@ -82,7 +90,7 @@ def _run_test(tests, test, functions) -> Outcome:
             error = problem
     if isinstance(error, StudentError) and error.types[0] == "KeyboardInterrupt":
         raise KeyboardInterrupt  # the student pressed stop while their function ran
-    return Outcome(_first_line(getattr(tests, test)), error, student.calls, printed.getvalue())
+    return Outcome(_first_line(getattr(tests, test)), error, student.calls, printed.getvalue()), student
 
 
 def _follows_rules(tests, function) -> list[Outcome]:
@@ -179,10 +187,6 @@ def _load(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def _tests_of(tests):
-    return [name for name in vars(tests) if name.startswith("test_")]
 
 
 def _known_answers(path, name):
