@@ -5,6 +5,8 @@ students receive holds nothing of what is hidden, and the function that was grad
 """
 
 import ast
+import copy
+import functools
 import json
 import math
 import re
@@ -12,6 +14,7 @@ import resource
 import signal
 import tempfile
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,18 +23,22 @@ from pathlib import Path
 
 import nbformat
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from autograde.authoring import mutation
 from autograde.authoring.release import leaks, make_bundle
 from autograde.authoring.scaffold import placeholders
 from autograde.gradebook.course import gradebook_scores, hand_in, prepare_course, run_nbgrader
+from autograde.graders.candidates import Candidate
 from autograde.grading.report import read_json
 from autograde.grading.rules import broken_rule
-from autograde.grading.verdict import Verdict, grade_functions
+from autograde.grading.verdict import Verdict, in_session, known_answers, local_functions, name_mistake
 from autograde.lessons import ROOT, Lesson, all_lessons
+from seglab.checking.run import examine
 
 SEEDS = range(20)
+MISCONCEPTIONS = 4, 8  # an exercise: what people really do; that the tests are strong, mutants prove
 MUTATION_SHARE = 0.95
 MEMORY = 12 * 2**30
 SECONDS = 10  # for one candidate: a mutant may loop for ever
@@ -55,6 +62,7 @@ GATES = [
     "stub",
     "constants",
     "misconceptions",
+    "named",
     "alternatives",
     "lecture",
     "mutants",
@@ -110,28 +118,60 @@ def table(gates: list[Gate]) -> str:
 # Gates in this process
 
 
+@dataclass
+class Subject:
+    """The exercise under audit, in an open session of its hidden tests."""
+
+    lesson: Lesson
+    exercise: str
+    run: Callable | None
+
+    def grade(self, function, seed: int = 0, **how) -> Verdict:
+        # Gradients on, whatever came before: a candidate that is stopped within torch.no_grad may leave them off.
+        with _bounded(SECONDS), torch.enable_grad():
+            return self.run(local_functions({self.exercise: function}), seed, **how)
+
+    @property
+    def reference(self):
+        return getattr(self.lesson.reference, self.exercise)
+
+    @property
+    def misconceptions(self) -> list[Candidate]:
+        return [one for one in self.lesson.misconceptions if one.exercise == self.exercise]
+
+    @property
+    def alternatives(self) -> list[Candidate]:
+        return [one for one in self.lesson.alternatives if one.exercise == self.exercise]
+
+
 def _in_process(task) -> list[Gate]:
     name, root, exercise = task
     lesson = Lesson(name, Path(root))
-    gates = (_pieces, _reference, _constants, _misconceptions, _alternatives, _lecture, _mutants, _seeds)
-    return [_guarded(gate, lesson, exercise) for gate in gates]
-
-
-def _guarded(gate, lesson, exercise) -> Gate:
+    first = _guarded(_pieces, Subject(lesson, exercise, None))  # the one that needs no tests to be there
+    gates = (_reference, _constants, _misconceptions, _named, _alternatives, _lecture, _mutants, _seeds)
     try:
-        return gate(lesson, exercise)
+        results = in_session(
+            lesson, exercise, lambda run: [_guarded(gate, Subject(lesson, exercise, run)) for gate in gates]
+        )
+    except Exception as error:  # there is no session without a grader
+        results = [_broken(gate, exercise, error) for gate in gates]
+    return [first, *results]
+
+
+def _guarded(gate, subject) -> Gate:
+    try:
+        return gate(subject)
     except Exception as error:  # a missing piece, a broken grader: the gate fails and says so
-        return Gate(exercise, gate.__name__.strip("_"), "error", [f"{type(error).__name__}: {error}"])
+        return _broken(gate, subject.exercise, error)
 
 
-def _grade(lesson, exercise, function, seed=0, **more) -> Verdict:
-    # Gradients on, whatever came before: a candidate that is stopped within torch.no_grad may leave them off for good.
-    with _bounded(SECONDS), torch.enable_grad():
-        return grade_functions(lesson, exercise, {exercise: function, **more}, seed)
+def _broken(gate, exercise, error) -> Gate:
+    return Gate(exercise, gate.__name__.strip("_"), "error", [f"{type(error).__name__}: {error}"])
 
 
-def _pieces(lesson, exercise) -> Gate:
+def _pieces(subject) -> Gate:
     """Everything that an exercise consists of is there, in order, and no placeholder is left."""
+    lesson, exercise = subject.lesson, subject.exercise
     files = [lesson.source, lesson.check_file, lesson.reference_file, lesson.grader_file]
     files += [lesson.misconception_file, lesson.alternative_file]
     failures = _unwritten(files, exercise)
@@ -172,10 +212,10 @@ def _form(exercise, cells) -> list[str]:
     return [f"it lacks {what}" for what, there in wanted.items() if not there]
 
 
-def _reference(lesson, exercise) -> Gate:
-    verdict = _grade(lesson, exercise, getattr(lesson.reference, exercise))
+def _reference(subject) -> Gate:
+    verdict = subject.grade(subject.reference)
     failures = [f"the reference fails {c.test}: {c.detail[-300:]}" for c in verdict.criteria if not c.passed]
-    return Gate(exercise, "reference", _percent(verdict.share), failures)
+    return Gate(subject.exercise, "reference", _percent(verdict.share), failures)
 
 
 def _always_raise(*args, **kwargs):
@@ -198,23 +238,21 @@ CONSTANTS = {
 }
 
 
-def _constants(lesson, exercise) -> Gate:
+def _constants(subject) -> Gate:
     failures = []
     for name, function in CONSTANTS.items():
-        verdict = _grade(lesson, exercise, function)
+        verdict = subject.grade(function)
         failures += [f"the answer {name!r} passes {c.test}" for c in verdict.criteria if c.passed]
         failures += [f"the answer {name!r} makes {c.test} stumble" for c in verdict.criteria if c.grader_fault]
-    return Gate(exercise, "constants", "0 %" if not failures else "> 0", failures)
+    return Gate(subject.exercise, "constants", "0 %" if not failures else "> 0", failures)
 
 
-def _misconceptions(lesson, exercise) -> Gate:
-    known = [c for c in lesson.misconceptions if c.exercise == exercise]
-    failures = [] if len(known) >= 4 else [f"{len(known)} misconceptions; at least 4 are wanted"]
-    aimed_at: set[str] = set()
-    tests = {c.test for c in _grade(lesson, exercise, getattr(lesson.reference, exercise)).criteria}
+def _misconceptions(subject) -> Gate:
+    known, fewest, most = subject.misconceptions, *MISCONCEPTIONS
+    failures = [] if fewest <= len(known) <= most else [f"{len(known)} misconceptions; {fewest} to {most} are wanted"]
+    tests = {c.test for c in subject.grade(subject.reference).criteria}
     for candidate in known:
-        verdict = _grade(lesson, exercise, candidate.function)
-        aimed_at |= set(candidate.breaks)
+        verdict = subject.grade(candidate.function)
         failures += [
             f"{candidate.name} is meant to fail {t}, which is no test" for t in candidate.breaks if t not in tests
         ]
@@ -225,30 +263,84 @@ def _misconceptions(lesson, exercise) -> Gate:
             failures.append(f"{candidate.name} is not rejected, or names no test")
         if not candidate.explanation or candidate.hint not in (1, 2, 3):
             failures.append(f"{candidate.name} has no explanation, or no hint from 1 to 3")
-    failures += [f"no misconception is meant for {test}" for test in sorted(tests - aimed_at)]
-    return Gate(exercise, "misconceptions", f"{len(known)} rejected", failures)
+        if not candidate.source:
+            failures.append(f"{candidate.name} does not say who gives this answer (source)")
+    return Gate(subject.exercise, "misconceptions", f"{len(known)} rejected", failures)
 
 
-def _alternatives(lesson, exercise) -> Gate:
-    known = [c for c in lesson.alternatives if c.exercise == exercise]
+def _named(subject) -> Gate:
+    """Each misconception is told its own cause, by grader and visible check, with the demanded errors and without."""
+    known, failures, notes = known_answers(subject.lesson, subject.exercise, 0), [], []
+    times = 0
+    for candidate in subject.misconceptions:
+        for how, function in _ways_to_write(candidate.function, subject.reference).items():
+            verdict = subject.grade(function, probes=True)
+            name_mistake(verdict, subject.lesson, known)
+            told = {"the grader": verdict.explanation if verdict.share < 1 else None}
+            report = examine(subject.exercise, function)
+            told["the check"] = report.misconception if report.state == "failed" else None
+            if report.state == "passed" and how == "as it is":
+                notes.append(f"{candidate.name} passes the visible check")
+            for who, explanation in told.items():
+                if explanation is not None and candidate.explanation not in explanation:
+                    failures.append(f"{candidate.name}, {how}: {who} says {explanation or 'nothing'!r}")
+                times += explanation is not None
+    return Gate(subject.exercise, "named", f"{times - len(failures)} of {times}", failures, notes)
+
+
+def _ways_to_write(wrong: Callable, right: Callable) -> dict[str, Callable]:
+    """A wrong answer as it is, by somebody who refuses what is to be refused, and by somebody who never does."""
+    if isinstance(wrong, type):
+        return {"as it is": wrong}
+
+    def refusal(args, kwargs):
+        if any(callable(one) and not isinstance(one, nn.Module) for one in [*args, *kwargs.values()]):
+            return None  # a test may count how often this one is called
+        try:
+            right(*copy.deepcopy(args), **copy.deepcopy(kwargs))
+        except (ValueError, TypeError, IndexError) as error:
+            return error
+        return None
+
+    @functools.wraps(wrong)
+    def careful(*args, **kwargs):
+        if error := refusal(args, kwargs):
+            raise error
+        return wrong(*args, **kwargs)
+
+    @functools.wraps(wrong)
+    def careless(*args, **kwargs):
+        try:
+            return wrong(*args, **kwargs)
+        except (ValueError, TypeError, IndexError):
+            if refusal(args, kwargs):
+                return 0
+            raise
+
+    return {"as it is": wrong, "with the errors": careful, "without the errors": careless}
+
+
+def _alternatives(subject) -> Gate:
+    lesson, known = subject.lesson, subject.alternatives
     failures = [] if len(known) >= 2 else [f"{len(known)} alternatives; at least 2 are wanted"]
     source = lesson.alternative_file.read_text(encoding="utf-8")
     for candidate in known:
-        verdict = _grade(lesson, exercise, candidate.function)
+        verdict = subject.grade(candidate.function)
         failures += [f"{candidate.name} fails {c.test}: {c.detail[-300:]}" for c in verdict.criteria if not c.passed]
-        refused = broken_rule(candidate.name, [source], lesson.forbidden(exercise))
+        refused = broken_rule(candidate.name, [source], lesson.forbidden(subject.exercise))
         if bool(refused) != candidate.uses_forbidden:
             failures.append(f"{candidate.name}: the rule of the statement says {refused or 'nothing'!r}")
-    return Gate(exercise, "alternatives", f"{len(known)} at 100 %", failures)
+    return Gate(subject.exercise, "alternatives", f"{len(known)} at 100 %", failures)
 
 
-def _lecture(lesson, exercise) -> Gate:
+def _lecture(subject) -> Gate:
+    lesson, exercise = subject.lesson, subject.exercise
     if not lesson.lecture.exists():
         return Gate(exercise, "lecture", "missing", [f"{lesson.lecture.name} does not exist"])
     functions, best = _lecture_functions(lesson.lecture), 0.0
     failures = _unwritten([lesson.lecture, lesson.source, lesson.reference_file], lesson.name)
     for name, function in functions.items():
-        verdict = _grade(lesson, exercise, function)
+        verdict = subject.grade(function)
         best = max(best, verdict.share)
         if verdict.share == 1:
             failures.append(f"the lecture's {name} gets full marks when it is pasted")
@@ -278,7 +370,8 @@ def _is_plain(part: ast.expr) -> bool:
     return all(isinstance(node, allowed) for node in ast.walk(part))
 
 
-def _mutants(lesson, exercise) -> Gate:
+def _mutants(subject) -> Gate:
+    lesson, exercise = subject.lesson, subject.exercise
     equivalent = read_json(lesson.equivalent_file).get(exercise, {})
     every, survivors = mutation.mutants(lesson, exercise), []
     for mutant in every:
@@ -286,7 +379,7 @@ def _mutants(lesson, exercise) -> Gate:
             function = mutation.mutant_function(lesson, mutant)
         except Exception:  # it cannot even be defined: any import would notice
             continue
-        if _grade(lesson, exercise, function).share == 1:
+        if subject.grade(function, stop_early=True).share == 1:
             survivors.append(mutant.change)
     unlisted = [change for change in survivors if change not in equivalent]
     counted = len(every) - (len(survivors) - len(unlisted))
@@ -300,19 +393,17 @@ def _mutants(lesson, exercise) -> Gate:
     return Gate(exercise, "mutants", f"{counted - len(unlisted)} of {counted}", failures, notes)
 
 
-def _seeds(lesson, exercise) -> Gate:
-    known = [c for c in [*lesson.misconceptions, *lesson.alternatives] if c.exercise == exercise]
-    functions = {c.name: c.function for c in known} | {"the reference": getattr(lesson.reference, exercise)}
+def _seeds(subject) -> Gate:
+    functions = {c.name: c.function for c in [*subject.misconceptions, *subject.alternatives]}
     failures = []
-    for name, function in functions.items():
+    for name, function in ({"the reference": subject.reference} | functions).items():
         outcomes = set()
         for seed in SEEDS:
-            verdict = _grade(lesson, exercise, function, seed)
-            outcomes.add(tuple((c.test, c.passed) for c in verdict.criteria))
+            outcomes.add(tuple((c.test, c.passed) for c in subject.grade(function, seed).criteria))
         if len(outcomes) != 1:
             differ = {test for outcome in outcomes for test in set(outcome) ^ set(next(iter(outcomes)))}
             failures.append(f"{name}: the verdict depends on the seed ({', '.join(sorted({t for t, _ in differ}))})")
-    return Gate(exercise, "seeds", f"{len(SEEDS)} agree", failures)
+    return Gate(subject.exercise, "seeds", f"{len(SEEDS)} agree", failures)
 
 
 # Gates through the real nbgrader

@@ -210,7 +210,7 @@ def in_session(lesson: Lesson, exercise: str, ask: Callable):
 
 
 class _Session:
-    """A pytest plugin: gives tests `student` and `rng`, and runs what was collected for one submission after another."""
+    """A pytest plugin: gives tests `student` and `rng`, and runs what was collected for each submission."""
 
     def __init__(self, exercise: str, ask: Callable):
         self.exercise, self.ask = exercise, ask

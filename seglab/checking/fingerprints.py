@@ -29,7 +29,7 @@ def fingerprint(value) -> str:
     numbers = np.asarray(numbers, dtype=np.float64) if numbers else np.zeros(0)
     kinds = np.where(np.isnan(numbers), 1, np.where(np.isposinf(numbers), 2, np.where(np.isneginf(numbers), 3, 0)))
     what = _digest(f"{parts}{numbers.shape}{kinds.nonzero()}{kinds[kinds > 0]}")
-    telling = _telling(numbers[kinds == 0])
+    telling = min(3, _telling(numbers[kinds == 0]) + bool(kinds.any()))
     numbers = np.where(kinds > 0, 0.0, numbers)
     projections = np.random.default_rng(len(numbers)).standard_normal((PROJECTIONS, len(numbers)))
     scale = max(1.0, float(np.linalg.norm(numbers)))

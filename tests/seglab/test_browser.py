@@ -18,7 +18,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from seglab.checking.run import LESSONS, find_tests, public_traces
+from seglab.checking.fingerprints import differences
+from seglab.checking.run import LESSONS, find_tests, observe
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -130,9 +131,12 @@ def write_course(folder):
     namespace = {}
     exec(FORGETFUL, namespace)
     _, tests = find_tests("window_starts")
-    traces = public_traces(tests, {"window_starts": namespace["window_starts"]})
-    entry = {"explanation": "A window that ends exactly at the border is left out.", "hint": 2, "traces": traces}
-    known = {"window_starts": {"right": {}, "wrong": {"forgetful": entry}}}
+    right = {}
+    exec(RIGHT, right)
+    model = observe(tests, {"window_starts": right["window_starts"]})
+    shows = differences(observe(tests, {"window_starts": namespace["window_starts"]}), model)
+    entry = {"explanation": "A window that ends exactly at the border is left out.", "hint": 2, "shows": shows}
+    known = {"window_starts": {"right": model, "wrong": {"forgetful": entry}}}
     (checks / f"{LESSON}.json").write_text(json.dumps(known))
     sources = [SETUP, FORGETFUL, "check(window_starts)", RIGHT, "check(window_starts)", BLANK, "check(scores_to_mask)"]
     cells = [new_code_cell(source) for source in [*sources, "check(extract_windows)"]]
