@@ -41,6 +41,7 @@ class Lesson:
         self.misconception_file = self.graders / "misconceptions.py"
         self.alternative_file = self.graders / "alternatives.py"
         self.equivalent_file = self.graders / "equivalent_mutants.json"
+        self.battery_file = self.root / "tests" / "autograde" / "battery" / f"{name}.py"
 
     def __repr__(self):
         return f"Lesson({self.name!r})"

@@ -14,6 +14,7 @@ class Candidate:
 
     breaks: the hidden tests that must reject it (none for a right answer). hint: which hint helps, 1 to 3.
     source: who really gives this wrong answer: a student, a repository, a thread, a paper's own mistake.
+    causes: of a wrong answer that is no misconception itself, the misconceptions that are truly behind it.
     """
 
     exercise: str
@@ -23,6 +24,7 @@ class Candidate:
     breaks: tuple[str, ...] = ()
     hint: int = 1
     source: str = ""
+    causes: tuple[str, ...] = ()
     uses_forbidden: bool = False
 
 
@@ -30,6 +32,14 @@ def misconception(exercise: str, *, breaks: str | tuple[str, ...], hint: int, so
     """Mark a function as a known wrong answer; its docstring is what a student reads, so it never gives the answer."""
     tests = (breaks,) if isinstance(breaks, str) else tuple(breaks)
     return _mark(exercise, breaks=tests, hint=hint, source=source)
+
+
+def wrong(exercise: str, *causes: str):
+    """Mark a wrong answer that is none of the misconceptions: to measure how often a cause is named, and truly.
+
+    causes: the names of the misconceptions that would truly explain it; none if no known one does.
+    """
+    return _mark(exercise, causes=causes)
 
 
 def alternative(exercise: str, *, uses_forbidden: bool = False):
