@@ -31,8 +31,8 @@ from seglab.training import fit, mirror_and_recolour, predict_logits
 # %% [markdown]
 # ## The picture and its windows
 #
-# Our pictures are the scenes of lesson 01, now with 256 × 256 pixels. Their objects have from about twenty pixels to
-# a third of the picture, and the validation scenes contain clothes and backgrounds that no training picture has.
+# Our pictures are the scenes of lesson 01, now with 256 × 256 pixels. Their objects have an area from about 20 pixels
+# to a third of the picture, and the validation scenes contain clothes and backgrounds that no training picture has.
 #
 # On the left, a scene of 256 × 256 pixels. The slide proposes a window of 64 × 64 pixels and a stride of 8: three
 # windows of the first row, and the very last one, are drawn on it. The dot in the middle of each window is the place
@@ -93,8 +93,8 @@ assert first_centre == (0 + 7) / 2  # the middle of the first block of 8 pixels,
 # ## A classifier of patches
 #
 # The network is trained on crops of 64 × 64 pixels. Each crop has **one label: the class of the pixel at its
-# centre.** (With an even size the centre lies between four pixels; we take the lower right one, row 32 and column
-# 32.)
+# centre.** (The centre of pixels 0 to 63 is 31.5, between four pixels; the label is that of the lower right one of the
+# four.)
 #
 # Look at what is thrown away here. Each training scene has a label for every one of its pixels, and of the 4,096
 # labels under a crop we use one. That is the second complaint of the slide: "slow, and masks are not used in

@@ -36,15 +36,6 @@ class TestWindowStarts:
                     expected = [s for s in range(size) if s % stride == 0 and s + window <= size]
                     assert window_starts(size, window, stride) == expected
 
-    @pytest.mark.parametrize("position", range(3))
-    @pytest.mark.parametrize("bad", [0, -3, 2.0, True, "2"])
-    def test_refuses(self, position, bad):
-        arguments = [9, 4, 2]
-        arguments[position] = bad
-        error = ValueError if type(bad) is int else TypeError
-        with pytest.raises(error, match=("size", "window", "stride")[position]):
-            window_starts(*arguments)
-
 
 class TestExtractWindows:
     @pytest.mark.parametrize(("size", "window", "stride"), [((7, 11), 3, 2), ((8, 5), 5, 1), ((9, 13), 2, 4)])
@@ -55,8 +46,8 @@ class TestExtractWindows:
         assert torch.equal(windows.flatten(2).flatten(0, 1).T, columns)
         assert windows.shape[:2] == tuple(len(window_starts(pixels, window, stride)) for pixels in size)
 
-    def test_shares_memory_in_both_directions(self):
-        image = torch.zeros(2, 6, 7)
+    @pytest.mark.parametrize("image", [torch.zeros(2, 6, 7), torch.zeros(6, 7, 2).permute(2, 0, 1)])
+    def test_shares_memory_in_both_directions(self, image):
         windows = extract_windows(image, 3, 2)
         assert windows.untyped_storage().data_ptr() == image.untyped_storage().data_ptr()
         windows[1, 2, 0, 2, 0] = 5
@@ -67,11 +58,6 @@ class TestExtractWindows:
         extract_windows(image, 3, 1).sum().backward()
         along = torch.tensor([1.0, 2.0, 3.0, 2.0, 1.0])
         assert torch.equal(image.grad[0], along[:, None] * along)
-
-    @pytest.mark.parametrize("shape", [(5, 5), (1, 1, 5, 5), (0, 5, 5), (1, 0, 5), (1, 2, 5), (1, 5, 2)])
-    def test_refuses(self, shape):
-        with pytest.raises(ValueError):
-            extract_windows(torch.zeros(shape), 3, 1)
 
 
 class TestSlidingWindowScores:
@@ -94,15 +80,6 @@ class TestSlidingWindowScores:
 
         sliding_window_scores(classifier, torch.zeros(1, 256, 256), 64, 8, 100)
         assert sizes == [100] * 6 + [25]
-
-    @pytest.mark.parametrize("output", [torch.zeros(4), torch.zeros(3, 2), torch.zeros(4, 2, 1)])
-    def test_refuses_other_shapes(self, output):
-        with pytest.raises(ValueError, match=r"\(4, num_classes\)"):
-            sliding_window_scores(lambda batch: output, torch.zeros(1, 3, 3), 2, 1, 4)
-
-    def test_refuses_no_batch(self):
-        with pytest.raises(ValueError, match="batch_size"):
-            sliding_window_scores(lambda batch: batch, torch.zeros(1, 3, 3), 2, 1, 0)
 
 
 class TestScoresToMask:
@@ -130,11 +107,6 @@ class TestScoresToMask:
         mask = scores_to_mask(scores, (12, 15), 5, 1)
         assert mask.dtype == torch.int64
         assert torch.equal(mask[2:-2, 2:-2], picture[0, 2:-2, 2:-2].long())
-
-    @pytest.mark.parametrize("shape", [(2, 25, 24), (2, 24, 25), (25, 25), (1, 2, 25, 25), (0, 25, 25)])
-    def test_refuses(self, shape):
-        with pytest.raises(ValueError, match=r"\(25, 25\)"):
-            scores_to_mask(torch.zeros(shape), (256, 256), 64, 8)
 
 
 class TestSharedFeatureScores:
@@ -172,11 +144,6 @@ class TestSharedFeatureScores:
         assert got.shape == (1, 25, 25)
         assert seen == [(625, 256, 8, 8)]
 
-    @pytest.mark.parametrize(("stride", "jump"), [(6, 4), (2, 4), (4, 0), (4, -4)])
-    def test_refuses(self, stride, jump):
-        with pytest.raises(ValueError, match="jump"):
-            shared_feature_scores(nn.AvgPool2d(4), nn.Flatten(), torch.zeros(1, 16, 16), 8, stride, jump)
-
 
 class TestMultiplyAdds:
     def test_agrees_with_torchs_flop_counter(self):
@@ -203,22 +170,3 @@ class TestMultiplyAdds:
     def test_costs_of_parts_add_up(self):
         features, head = [conv(1, 4, 3, 1, 1), pool()], [linear(4 * 4 * 3, 5), linear(5, 2)]
         assert multiply_adds(features + head, 8, 6) == multiply_adds(features, 8, 6) + multiply_adds(head, 4, 3)
-
-    @pytest.mark.parametrize(
-        "layers",
-        [
-            [conv(1, 2, 3), conv(3, 4, 1)],
-            [conv(1, 2, 9)],
-            [conv(1, 1, 3), pool(7, 1)],
-            [conv(1, 2, 3), linear(72, 3), linear(4, 3)],
-            [linear(65, 3)],
-            [{"kind": "dropout"}],
-        ],
-    )
-    def test_refuses(self, layers):
-        with pytest.raises(ValueError, match=f"layer {len(layers) - 1}"):
-            multiply_adds(layers, 8, 8)
-
-    def test_refuses_a_picture_without_pixels(self):
-        with pytest.raises(ValueError, match="0 x 8"):
-            multiply_adds([], 0, 8)
