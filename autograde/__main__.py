@@ -17,6 +17,8 @@ def main(arguments=None) -> int:
     command = commands.add_parser("demo", help="a whole class, from release to grade table")
     command.add_argument("lesson", nargs="?", help="one lesson only")
     command.add_argument("--folder", type=Path, help="where to put the course (default: a temporary folder)")
+    command = commands.add_parser("course", help="a course folder for nbgrader, beside this repository")
+    command.add_argument("folder", type=Path, help="where: it must be empty, or not be there yet")
     command = commands.add_parser("release", help="the student's bundle")
     command.add_argument("--out", type=Path, help="where to put it (default: dist/)")
     command = commands.add_parser("report", help="students by exercises, after nbgrader autograde")
@@ -57,6 +59,15 @@ def _demo(given) -> int:
     from autograde.gradebook.demo import demo
 
     demo(given.folder, given.lesson)
+    return 0
+
+
+def _course(given) -> int:
+    from autograde.gradebook.course import new_course
+
+    lessons = new_course(given.folder)
+    print(f"{given.folder} has {len(lessons)} lessons to release: {', '.join(lessons)}")
+    print(f"Next: cd {given.folder}; nbgrader generate_assignment {lessons[0]}")
     return 0
 
 
@@ -104,6 +115,7 @@ _COMMANDS = {
     "notebooks": _notebooks,
     "audit": _audit,
     "demo": _demo,
+    "course": _course,
     "release": _release,
     "report": _report,
     "new-lesson": _new_lesson,

@@ -12,6 +12,24 @@ from nbgrader.api import Gradebook
 from autograde.lessons import ROOT, Lesson
 
 
+def new_course(folder: Path, root: Path = ROOT) -> list[str]:
+    """Lay out a course folder: nbgrader's settings, and the lessons as its source. Returns the lessons' names.
+
+    Grades and other people's work then lie beside the course's repository, never in it.
+    Raises ValueError if there is something in the folder.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; a course begins in a folder of its own")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(root / "nbgrader_config.py", folder)
+    lessons = [path for path in sorted((root / "solutions").iterdir()) if path.is_dir()]
+    for path in lessons:
+        kinds = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
+        shutil.copytree(path, folder / "solutions" / path.name, ignore=kinds)
+    return [path.name for path in lessons]
+
+
 def prepare_course(lesson: Lesson, course: Path) -> tuple[nbformat.NotebookNode, nbformat.NotebookNode]:
     """A real course folder with one assignment; returns the released and the solution notebook."""
     shutil.copy(ROOT / "nbgrader_config.py", course)

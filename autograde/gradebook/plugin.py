@@ -52,6 +52,8 @@ def configure(c) -> None:
         "nbgrader.preprocessors.AssignLatePenalties",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+    c.ZipCollectApp.collector_plugin = "autograde.gradebook.collect.ArchiveCollector"
+    c.ExportApp.plugin_class = "autograde.gradebook.exports.GradeSheet"
     c.Autograde.post_convert_hook = "autograde.gradebook.plugin.close_journal"
     c.GenerateFeedback.preprocessors = [
         "autograde.gradebook.plugin.HideLateOutputs",
