@@ -3,248 +3,227 @@
 import torch
 from torch import nn
 
-from seglab.checking.compare import Mismatch, assert_same
-from seglab.layers import conv, linear, pool
+from seglab.checking.compare import assert_same
+from seglab.layers import conv, pool
 
 
-def counting(*shape):
-    """A tensor whose numbers are 0, 1, 2, ... in reading order."""
-    count = torch.Size(shape).numel()
-    return torch.arange(count, dtype=torch.float32).reshape(shape)
+def numbers(seed, *shape):
+    """Random numbers between -1 and 1, two decimals each, the same in every run."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(-100, 101, shape, generator=generator) / 100
 
 
-def dense_layer(weight, bias=None):
-    """A dense layer with these weights."""
-    layer = nn.Linear(len(weight[0]), len(weight), bias=bias is not None)
-    layer.weight.data = torch.tensor(weight, dtype=torch.float32)
-    if bias is not None:
-        layer.bias.data = torch.tensor(bias, dtype=torch.float32)
-    return layer
+def weighted(network):
+    """The network with weights and statistics that are the same in every run, in evaluation mode."""
+    for seed, weight in enumerate(network.parameters()):
+        weight.data = numbers(seed, *weight.shape)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm1d):
+            layer.running_mean.copy_(numbers(50, layer.num_features))
+            layer.running_var.copy_(1 + numbers(51, layer.num_features).abs())
+    return network.eval()
+
+
+@torch.no_grad()
+def at_every_place(classify, maps, height, width, jump=1):
+    """What `classify` says of each window, cut out on its own: (N, num_classes, rows, cols)."""
+    tops = range(0, maps.shape[2] - height + 1, jump)
+    lefts = range(0, maps.shape[3] - width + 1, jump)
+    rows = [torch.stack([classify(maps[:, :, y : y + height, x : x + width]) for x in lefts], -1) for y in tops]
+    return torch.stack(rows, 2)
 
 
 class TestLinearToConv:
-    """linear_to_conv: a dense layer as a convolution"""
+    """linear_to_conv: a fully connected layer as a convolution"""
 
-    def test_the_slide(self, student):
-        """LeNet's 400 to 120: on two windows of 16 x 5 x 5 features a map of 1 x 1, and 48,000 weights"""
-        dense = dense_layer([[0.0] * 400] * 120, [0.25] * 120)
-        layer = student.linear_to_conv.module(dense, 16, 5)
-        assert_same(layer(torch.ones(2, 16, 5, 5)), torch.full((2, 120, 1, 1), 0.25))
-        shape = tuple(layer.parameters()["weight"].shape)
-        if shape != (120, 16, 5, 5):
-            raise Mismatch("rule", "a weight of shape (120, 16, 5, 5)", f"one of {shape}")
+    def test_one_window(self, student):
+        """Two windows of 2 x 2 x 3 features, three units with a bias: a map of 1 x 1 for each"""
+        dense, windows = weighted(nn.Linear(12, 3)), numbers(10, 2, 2, 2, 3)
+        layer = student.linear_to_conv.module(dense, 2, (2, 3))
+        assert_same(layer(windows), dense(windows.flatten(1))[:, :, None, None])
 
-    def test_values(self, student):
-        """Weights 0 to 11 on 2 channels of 2 x 4 numbered features, kernel (2, 3): two places"""
-        layer = student.linear_to_conv.module(dense_layer([list(range(12))]), 2, (2, 3))
-        assert_same(layer(counting(1, 2, 2, 4)), torch.tensor([[[[650.0, 716.0]]]]))
+    def test_every_place(self, student):
+        """The same layer on two maps of 2 x 3 x 6 features: 2 x 4 places, one feature apart"""
+        dense, features = weighted(nn.Linear(12, 3)), numbers(11, 2, 2, 3, 6)
+        layer = student.linear_to_conv.module(dense, 2, (2, 3))
+        assert_same(layer(features), at_every_place(lambda x: dense(x.flatten(1)), features, 2, 3))
 
-    def test_bias(self, student):
-        """Two units that sum up, with biases 100 and -100; kernel 2 on 2 x 2 features of one channel"""
-        layer = student.linear_to_conv.module(dense_layer([[1, 1, 1, 1], [2, 2, 2, 2]], [100, -100]), 1, 2)
-        assert_same(layer(counting(1, 1, 2, 2)), torch.tensor([[[[106.0]], [[-88.0]]]]))
-
-    def test_copied(self, student):
-        """Ten times the original's weights after the call: the convolution has the old ones, the original works on"""
-        dense = student.keep(dense_layer([[1, 2]], [3]))
-        layer = student.linear_to_conv.module(dense, 2, 1)
-        dense.get("weight.data", keep=True).call("mul_", 10.0)
-        assert_same(layer(torch.ones(1, 2, 1, 2)), torch.tensor([[[[6.0, 6.0]]]]))
-        assert_same(dense(torch.ones(1, 2)), torch.tensor([[33.0]]))
-
-    def test_dtype(self, student):
-        """A dense layer of float64: features of float64 go in, and answers of float64 come out"""
-        dense = student.keep(dense_layer([[1, 2]], [3]))
-        dense.call("double")
-        layer = student.linear_to_conv.module(dense, 2, 1)
-        assert_same(layer(torch.ones(1, 2, 1, 2).double()), torch.tensor([[[[6.0, 6.0]]]]).double())
-
-    def test_misfit(self, student):
-        """12 inputs fit 3 channels with kernel 2; with kernel 3 they raise ValueError with a message"""
-        dense = dense_layer([[1.0] * 12])
+    def test_one_number(self, student):
+        """A kernel given as one number: 2 means 2 x 2"""
+        dense, features = weighted(nn.Linear(12, 2)), numbers(12, 1, 3, 3, 4)
         layer = student.linear_to_conv.module(dense, 3, 2)
-        assert_same(layer(torch.ones(1, 3, 2, 3)), torch.tensor([[[[12.0, 12.0]]]]))
-        with student.raises(ValueError):
-            student.linear_to_conv(dense, 3, 3)
+        assert_same(layer(features), at_every_place(lambda x: dense(x.flatten(1)), features, 2, 2))
 
+    def test_without_bias(self, student):
+        """A fully connected layer that has no bias"""
+        dense, windows = weighted(nn.Linear(6, 2, bias=False)), numbers(13, 2, 1, 3, 2)
+        layer = student.linear_to_conv.module(dense, 1, (3, 2))
+        assert_same(layer(windows), dense(windows.flatten(1))[:, :, None, None])
 
-def corner_classifier(*more):
-    """Windows of 4 x 4 pixels, average pooling to 1 x 2 x 2; two classes: the first and the last of the features."""
-    return nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), dense_layer([[1, 0, 0, 0], [0, 0, 0, 1]]), *more).eval()
+    def test_gradient(self, student):
+        """The weights of the convolution get the gradients of the fully connected layer"""
+        dense, windows, grad = weighted(nn.Linear(6, 2)), numbers(14, 3, 1, 2, 3), numbers(15, 3, 2)
+        layer = student.linear_to_conv.module(dense, 1, (2, 3))
+        dense(windows.flatten(1)).backward(grad)
+        expected = {"weight": dense.weight.grad.reshape(2, 1, 2, 3), "bias": dense.bias.grad}
+        assert_same(layer.gradients(windows, grad[:, :, None, None]), expected)
 
-
-def trained_norm():
-    """A batch normalization of two numbers, square roots of variance + eps: (2, 3)."""
-    norm = nn.BatchNorm1d(2, eps=0.25)
-    norm.load_state_dict(
-        {
-            "weight": torch.tensor([2.0, 3.0]),
-            "bias": torch.tensor([0.0, 5.0]),
-            "running_mean": torch.tensor([1.0, 2.0]),
-            "running_var": torch.tensor([3.75, 8.75]),
-            "num_batches_tracked": torch.tensor(7),
-        }
-    )
-    return norm
-
-
-def doubling(channels):
-    """A convolution that doubles a picture of one channel, once per output channel."""
-    layer = nn.Conv2d(1, channels, 1, bias=False)
-    layer.weight.data.fill_(2.0)
-    return layer
+    def probe_pixels(self, student):
+        student.linear_to_conv.module(weighted(nn.Linear(3, 2)), 3, 1)(numbers(16, 2, 3, 2, 4))
 
 
 class TestConvolutionalize:
     """convolutionalize: a whole classifier as one pass"""
 
-    # Feature (r, c) of a numbered picture W pixels wide is the mean of its four pixels: 2 W r + 2 c + (W + 1) / 2.
-
-    def test_one_window(self, student):
-        """Pooling and one dense layer, on a numbered window of 4 x 4 pixels: a map of 1 x 1"""
-        network = student.convolutionalize.module(corner_classifier(), (1, 2, 2))
-        assert_same(network(counting(1, 1, 4, 4)), torch.tensor([[[[2.5]], [[12.5]]]]))
+    def test_one_layer(self, student):
+        """Flatten and one fully connected layer with a bias, on two windows of 2 x 2 x 3 features"""
+        network, windows = weighted(nn.Sequential(nn.Flatten(), nn.Linear(12, 4))), numbers(20, 2, 2, 2, 3)
+        converted = student.convolutionalize.module(network, (2, 2, 3))
+        assert_same(converted(windows), network(windows)[:, :, None, None])
 
     def test_larger_picture(self, student):
-        """The same network on a picture of 4 x 8: three places, 2 pixels apart"""
-        network = student.convolutionalize.module(corner_classifier(), (1, 2, 2))
-        assert_same(network(counting(1, 1, 4, 8)), torch.tensor([[[[4.5, 6.5, 8.5]], [[22.5, 24.5, 26.5]]]]))
+        """Convolution, pooling and two fully connected layers: every window of 6 x 8 pixels, 2 pixels apart"""
+        features = nn.Conv2d(1, 3, 3), nn.Tanh(), nn.AvgPool2d(2)  # a window becomes 3 x 2 x 3 features
+        network = weighted(nn.Sequential(*features, nn.Flatten(), nn.Linear(18, 4), nn.ReLU(), nn.Linear(4, 2)))
+        pictures = numbers(21, 2, 1, 8, 14)
+        converted = student.convolutionalize.module(network, (3, 2, 3))
+        assert_same(converted(pictures), at_every_place(network, pictures, 6, 8, 2))
 
-    def test_softmax(self, student):
-        """A softmax over the classes behind scores 14 apart, on a map of 1 x 2: it is 0 and 1 at both places"""
-        network = student.convolutionalize.module(corner_classifier(nn.Softmax(dim=-1)), (1, 2, 2))
-        assert_same(network(counting(1, 1, 4, 6)), torch.tensor([[[[0.0, 0.0]], [[1.0, 1.0]]]]))
+    def test_two_places(self, student):
+        """The same tanh stands behind both fully connected layers"""
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Tanh(), nn.Linear(3, 2)))
+        kept, windows = student.keep(network), numbers(22, 2, 2, 2, 3)
+        kept.call("append", kept.get("2", keep=True), keep=True)
+        converted = student.convolutionalize.module(kept, (2, 2, 3))
+        assert_same(converted(windows), network(windows).tanh()[:, :, None, None])
 
     def test_batch_norm(self, student):
-        """Batch normalization in evaluation mode: mean (1, 2), variance (3.75, 8.75), eps 0.25, weights, biases"""
-        network = student.convolutionalize.module(corner_classifier(trained_norm()), (1, 2, 2))
-        assert_same(network(counting(1, 1, 4, 6)), torch.tensor([[[[2.5, 4.5]], [[20.5, 22.5]]]]))
+        """Batch normalization (eps 0.25) behind a fully connected layer, in evaluation mode"""
+        head = nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.BatchNorm1d(3, eps=0.25), nn.ReLU(), nn.Linear(3, 2))
+        network, maps = weighted(head), numbers(23, 2, 2, 3, 4)
+        converted = student.convolutionalize.module(network, (2, 2, 3))
+        assert_same(converted(maps), at_every_place(network, maps, 2, 3))
 
     def test_modes(self, student):
-        """Dropout of everything in training mode, and a frozen batch normalization: it gets 0 everywhere"""
-        classifier = student.keep(corner_classifier(nn.Dropout(1.0), trained_norm()).train())
-        classifier.get("4", keep=True).call("eval")
-        network = student.convolutionalize.module(classifier, (1, 2, 2))
-        assert_same(network(counting(1, 1, 4, 6)), torch.tensor([[[[-1.0, -1.0]], [[3.0, 3.0]]]]))
+        """Dropout of everything in training mode, right behind Flatten, and a frozen batch normalization at the end"""
+        head = nn.Sequential(nn.Flatten(), nn.Dropout(1.0), nn.Linear(12, 3), nn.BatchNorm1d(3))
+        network, windows = weighted(head).train(), numbers(24, 2, 2, 2, 3)
+        network[3].eval()
+        converted = student.convolutionalize.module(network, (2, 2, 3))
+        assert_same(converted(windows), network(windows)[:, :, None, None])
 
-    def test_more_layers(self, student):
-        """Two dense layers (kernels 2 x 2 and 1 x 1), ReLU, dropout that evaluates, and Sequentials in Sequentials"""
-        head = nn.Sequential(
-            nn.ReLU(), nn.Sequential(nn.Dropout(1.0), dense_layer([[1, -1], [0, 2], [1, 0]], [1, 0, 0]))
-        )
-        network = student.convolutionalize.module(corner_classifier(head).eval(), (1, 2, 2))
-        expected = torch.tensor([[[[-1.5, -3.5]], [[5.0, 9.0]], [[0.0, 0.0]]]])
-        assert_same(network(counting(1, 1, 4, 6) - 15), expected)
+    def test_gradient(self, student):
+        """The weights get the gradients of the classifier's weights, in the same order"""
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(6, 3), nn.Tanh(), nn.Linear(3, 2)))
+        windows, grad = numbers(25, 3, 1, 2, 3), numbers(26, 3, 2)
+        converted = student.convolutionalize.module(network, (1, 2, 3))
+        network(windows).backward(grad)
+        got = converted.gradients(windows, grad[:, :, None, None]).values()
+        none = torch.zeros(0)
+        expected = [weight.grad.flatten() for weight in network.parameters()]
+        assert_same([(none if one is None else one).flatten() for one in got], expected)
 
-    def test_nothing_shared(self, student):
-        """The classifier's convolution, then its dense layer is set to 7 after the call: no change in the network"""
-        classifier = student.keep(nn.Sequential(doubling(1), *corner_classifier()).eval())
-        network = student.convolutionalize.module(classifier, (1, 2, 2))
-        for number in (0, 3):
-            classifier.get(f"{number}.weight.data", keep=True).call("fill_", 7.0)
-            assert_same(network(torch.ones(1, 1, 4, 4)), torch.tensor([[[[2.0]], [[2.0]]]]))
+    def probe_square(self, student):
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3)))
+        student.convolutionalize.module(network, (2, 2, 2))(numbers(27, 2, 2, 3, 4))
 
-    def test_refused(self, student):
-        """Features of 1 x 2 x 2 are fine; 1 x 3 x 2, two channels from a Conv2d, a fixed pooling raise ValueError"""
-        network = student.convolutionalize.module(corner_classifier(), (1, 2, 2))
-        assert_same(network(torch.zeros(1, 1, 6, 4)), torch.zeros(1, 2, 2, 1))
-        with student.raises(ValueError):
-            student.convolutionalize(corner_classifier(), (1, 3, 2))
-        with student.raises(ValueError):
-            student.convolutionalize(nn.Sequential(doubling(2), *corner_classifier()), (1, 2, 2))
-        fixed = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), dense_layer([[1, 1, 1, 1]]))
-        with student.raises(ValueError):
-            student.convolutionalize(fixed, (1, 2, 2))
+    def probe_dropout(self, student):
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.Dropout(1.0))).train()
+        student.convolutionalize.module(network, (2, 2, 2))(numbers(28, 2, 2, 2, 2))
+
+    def probe_batch_norm(self, student):
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.BatchNorm1d(3, eps=0.5)))
+        student.convolutionalize.module(network, (2, 2, 2))(numbers(29, 2, 2, 2, 3))
 
 
 class TestPoolHeadToConv:
-    """pool_head_to_conv: global average pooling and a dense layer, as a map"""
+    """pool_head_to_conv: global average pooling and a fully connected layer, as a map"""
 
     def test_one_window(self, student):
-        """Features of 2 x 2 x 2, numbered, weights (1, 10), bias 0.5: means 1.5 and 5.5"""
-        head = student.pool_head_to_conv.module(dense_layer([[1, 10]], [0.5]), (2, 2, 2))
-        assert_same(head(counting(1, 2, 2, 2)), torch.tensor([[[[57.0]]]]))
+        """Two windows of 3 x 2 x 4 features: the layer's answer to the means of the channels"""
+        dense, windows = weighted(nn.Linear(3, 2)), numbers(30, 2, 3, 2, 4)
+        head = student.pool_head_to_conv.module(dense, (3, 2, 4))
+        assert_same(head(windows), dense(windows.mean((2, 3)))[:, :, None, None])
 
     def test_map(self, student):
-        """The same head on features of 2 x 3 x 3: windows overlap, one feature apart"""
-        head = student.pool_head_to_conv.module(dense_layer([[1, 10]], [0.5]), (2, 2, 2))
-        assert_same(head(counting(1, 2, 3, 3)), torch.tensor([[[[112.5, 123.5], [145.5, 156.5]]]]))
+        """The same head on features of 3 x 4 x 6: 3 x 3 windows of 2 x 4, one feature apart"""
+        dense, maps = weighted(nn.Linear(3, 2)), numbers(31, 2, 3, 4, 6)
+        head = student.pool_head_to_conv.module(dense, (3, 2, 4))
+        assert_same(head(maps), at_every_place(lambda x: dense(x.mean((2, 3))), maps, 2, 4))
 
     def test_class_activation_map(self, student):
-        """Windows of 1 x 1: the dense layer at every feature"""
-        head = student.pool_head_to_conv.module(dense_layer([[1, -1], [0, 2]], [0, 1]), (2, 1, 1))
-        assert_same(head(counting(1, 2, 1, 3)), torch.tensor([[[[-3.0, -3.0, -3.0]], [[7.0, 9.0, 11.0]]]]))
+        """Windows of 1 x 1: the layer's answer at every feature"""
+        dense, maps = weighted(nn.Linear(2, 3)), numbers(32, 1, 2, 2, 3)
+        head = student.pool_head_to_conv.module(dense, (2, 1, 1))
+        assert_same(head(maps), at_every_place(lambda x: dense(x.flatten(1)), maps, 1, 1))
 
-    def test_copied(self, student):
-        """Ten times the original's weights after the call: the head has the old ones, and the original works on"""
-        dense = student.keep(dense_layer([[1, 2]], [3]))
-        head = student.pool_head_to_conv.module(dense, (2, 1, 2))
-        dense.get("weight.data", keep=True).call("mul_", 10.0)
-        assert_same(head(torch.ones(1, 2, 1, 3)), torch.tensor([[[[6.0, 6.0]]]]))
-        assert_same(dense(torch.ones(1, 2)), torch.tensor([[33.0]]))
+    def test_without_bias(self, student):
+        """A fully connected layer that has no bias, and windows of 3 x 2"""
+        dense, maps = weighted(nn.Linear(2, 3, bias=False)), numbers(33, 1, 2, 4, 4)
+        head = student.pool_head_to_conv.module(dense, (2, 3, 2))
+        assert_same(head(maps), at_every_place(lambda x: dense(x.mean((2, 3))), maps, 3, 2))
 
-    def test_misfit(self, student):
-        """4 inputs fit four channels of 1 x 3; one channel of 2 x 2 raises ValueError with a message"""
-        dense = dense_layer([[1, 1, 1, 1]])
-        head = student.pool_head_to_conv.module(dense, (4, 1, 3))
-        assert_same(head(torch.ones(1, 4, 2, 3)), torch.tensor([[[[4.0], [4.0]]]]))
-        with student.raises(ValueError):
-            student.pool_head_to_conv(dense, (1, 2, 2))
+    def probe_square(self, student):
+        student.pool_head_to_conv.module(weighted(nn.Linear(2, 3)), (2, 2, 2))(numbers(34, 2, 2, 3, 4))
 
 
 LENET_AS_CONVOLUTIONS = [conv(1, 6, 5), pool(), conv(6, 16, 5), pool(), conv(16, 120, 5), conv(120, 10, 1)]
 
 
-class TestDenseOutputSize:
-    """dense_output_size: how large the map is, and how coarse"""
+class TestMapSize:
+    """map_size: how large the map is, and how coarse"""
 
     def test_lenet(self, student):
-        """LeNet as convolutions: 1 output on 32 pixels, 57 on 256, one every 4 pixels"""
-        assert_same(student.dense_output_size(32, LENET_AS_CONVOLUTIONS), (1, 4))
-        assert_same(student.dense_output_size(256, LENET_AS_CONVOLUTIONS), (57, 4))
-
-    def test_padding_and_rounding(self, student):
-        """Kernel 3, stride 2, padding 1 on 10 pixels: 5 positions; pooling 2 behind it: 2, and one is left over"""
-        assert_same(student.dense_output_size(10, [conv(3, 8, 3, stride=2, padding=1), pool()]), (2, 4))
-
-    def test_dilation(self, student):
-        """Kernel 3 with dilation 2 spans 5 pixels: 6 positions on 10 pixels"""
-        assert_same(student.dense_output_size(10, [conv(3, 8, 3, dilation=2)]), (6, 1))
-
-    def test_large(self, student):
-        """Pooling 2 on 40,000,000,000,000,002 pixels: exactly half of them"""
-        assert_same(student.dense_output_size(40_000_000_000_000_002, [pool()]), (20_000_000_000_000_001, 2))
-
-    def test_refused(self, student):
-        """A kernel of 5 fits 5 pixels; on 4 it raises ValueError with a message, and so does a dense layer"""
-        assert_same(student.dense_output_size(5, [conv(3, 8, 5)]), (1, 1))
-        with student.raises(ValueError):
-            student.dense_output_size(4, [conv(3, 8, 5)])
-        with student.raises(ValueError):
-            student.dense_output_size(8, [conv(3, 8, 5), linear(128, 10)])
-
-
-class TestDenseToPixels:
-    """dense_to_pixels: which pixels an output looked at"""
-
-    def test_lenet(self, student):
-        """LeNet as convolutions: squares of 32 pixels, the first centred at 15.5, the next ones 4 pixels on"""
-        assert_same(student.dense_to_pixels(0, 0, LENET_AS_CONVOLUTIONS), ((15.5, 15.5), 32))
-        assert_same(student.dense_to_pixels(2, 5, LENET_AS_CONVOLUTIONS), ((23.5, 35.5), 32))
+        """LeNet as convolutions: 57 outputs on 256 pixels, 1 on 32, one every 4 pixels"""
+        assert_same(student.map_size(256, LENET_AS_CONVOLUTIONS), (57, 4))
+        assert_same(student.map_size(32, LENET_AS_CONVOLUTIONS), (1, 4))
 
     def test_padding(self, student):
-        """Kernel 3, padding 1: the first output is centred at pixel 0 and sees 3 pixels, one of them outside"""
-        assert_same(student.dense_to_pixels(0, 1, [conv(3, 8, 3, padding=1)]), ((0.0, 1.0), 3))
+        """Stride 1: kernel 3 with padding 1 keeps 50 pixels, kernel 5 with padding 1 leaves 48"""
+        assert_same(student.map_size(50, [conv(3, 8, 3, padding=1)]), (50, 1))
+        assert_same(student.map_size(50, [conv(3, 8, 5, padding=1)]), (48, 1))
 
-    def test_behind_a_stride(self, student):
-        """Two convolutions of kernel 3 and stride 2, the second with padding 1: its step is worth 2 pixels"""
-        layers = [conv(3, 8, 3, stride=2), conv(8, 8, 3, stride=2, padding=1)]
-        assert_same(student.dense_to_pixels(1, 0, layers), ((5.0, 1.0), 7))
+    def test_strides(self, student):
+        """Kernel 3, stride 2, padding 1 makes 51 of 101 pixels; pooling 5 with stride 2 makes 24 of them"""
+        assert_same(student.map_size(101, [conv(3, 8, 3, stride=2, padding=1)]), (51, 2))
+        assert_same(student.map_size(101, [conv(3, 8, 3, stride=2, padding=1), pool(5, 2)]), (24, 4))
 
-    def test_refused(self, student):
-        """Row 3 behind a pooling is fine; a dense layer behind it raises ValueError with a message, so does row -1"""
-        assert_same(student.dense_to_pixels(3, 0, [pool()]), ((6.5, 0.5), 2))
+    def test_rounding(self, student):
+        """Kernel 4, stride 3: 14 places on 43 to 45 pixels, and 15 on 46"""
+        for pixels in (43, 44, 45):
+            assert_same(student.map_size(pixels, [conv(3, 8, 4, stride=3)]), (14, 3))
+        assert_same(student.map_size(46, [conv(3, 8, 4, stride=3)]), (15, 3))
+
+    def test_dilation(self, student):
+        """Kernel 3 with dilation 4 spans 9 pixels, in a convolution and in a pooling: 22 places on 30 pixels"""
+        assert_same(student.map_size(30, [conv(3, 8, 3, dilation=4)]), (22, 1))
+        assert_same(student.map_size(30, [pool(3, 1) | {"dilation": 4}]), (22, 1))
+
+    def test_fit(self, student):
+        """A kernel of 5 fits 5 pixels and not 4: ValueError with a message, whatever a later layer pads"""
+        assert_same(student.map_size(5, [conv(3, 8, 5)]), (1, 1))
         with student.raises(ValueError):
-            student.dense_to_pixels(0, 0, [pool(), linear(64, 10)])
+            student.map_size(4, [conv(3, 8, 5), conv(8, 8, 1, padding=20)])
         with student.raises(ValueError):
-            student.dense_to_pixels(-1, 0, [pool()])
+            student.map_size(9, [pool(), conv(3, 8, 5)])
+
+    def probe_fit(self, student):
+        student.map_size(3, [conv(3, 8, 7), conv(8, 8, 1, padding=30)])
+
+    def probe_convolution(self, student):
+        student.map_size(58, [conv(3, 8, 4, stride=3, padding=1)])
+
+    def probe_chain(self, student):
+        student.map_size(151, [conv(3, 8, 5), conv(8, 8, 3, 2, 1), pool(), conv(8, 8, 7)])
+
+    def probe_pooling(self, student):
+        student.map_size(77, [pool(4, 3, 1)])
+
+    def probe_dilated_convolution(self, student):
+        student.map_size(63, [conv(3, 8, 4, stride=2, dilation=3)])
+
+    def probe_dilated_pooling(self, student):
+        student.map_size(64, [pool(4, 2) | {"dilation": 3}])
+
+    def probe_fit_behind_a_pooling(self, student):
+        student.map_size(12, [pool(), conv(3, 8, 9), conv(8, 8, 1, padding=25)])
