@@ -8,10 +8,10 @@
 # |---|---|---|---|---|
 # | 1 `instances_to_semantic` | from numbered objects to classes | 15 | ● | 3 |
 # | 2 `boundary_mask` | where two labels meet | 15 | ●● | 3 |
-# | 3 `pixel_cross_entropy` | the loss of a mask, from scratch | 40 | ●●● | 6 |
-# | 4 `confusion_matrix` | what was taken for what | 20 | ●● | 4 |
-# | 5 `iou_per_class` | intersection over union | 10 | ● | 2 |
-# | 6 `mean_iou` | one number for a data set | 5 | ● | 2 |
+# | 3 `pixel_cross_entropy` | the loss of a mask, from scratch | 45 | ●●● | 6 |
+# | 4 `confusion_matrix` | what was taken for what | 20 | ●● | 3 |
+# | 5 `iou_per_class` | intersection over union | 15 | ● | 3 |
+# | 6 `mean_iou` | one number for a data set | 10 | ● | 2 |
 #
 # **Red is where you start.** Every function below is a stub that raises `NotImplementedError`, so no check can pass
 # yet. At first a check only says that the function is not written; later it shows a table, red where something is
@@ -19,8 +19,11 @@
 # state of work in this course, and it says what to look at next.
 #
 # **Visible and hidden checks.** `check(...)` runs a few small tests at once and shows what was expected and what came.
-# When you hand in, other tests with other inputs run: other sizes, pictures that are not square, bad arguments. So
-# write what the statement says, not what the visible check happens to ask.
+# When you hand in, other tests with other inputs run: other sizes, pictures that are not square, more classes. So write
+# what the statement says, not what the visible check happens to ask.
+#
+# **What is given.** The first lines of a stub check the arguments, so that a wrong shape or dtype is reported in plain
+# words. They are ours; leave them and write below. You refuse something yourself only where the statement asks for it.
 #
 # **Conventions of the whole course.** Logits are (N, C, H, W): pictures, classes, rows, columns. Masks are (N, H, W)
 # or (H, W), in int64. The label 255 means "nobody knows", and such pixels do not count: that is `ignore_index`. The
@@ -61,12 +64,10 @@ from seglab.training import fit, predict_logits
 # * The background's class is whatever entry 0 says. It need not be 0, and objects may have class 0.
 # * Not every object must be in the picture, and a picture may be ignored as a whole. An object's class may itself be
 #   `ignore_index`: an object that nobody could name.
-# * `ignore_index` wins: a pixel of that number is never an object. (With more than 254 objects choose another, for
-#   example −1.)
-# * The inputs are not changed.
-# * `ValueError` with a message for a number that `class_of` has no entry for, negative ones included; for `instances`
-#   that is not (H, W) or `class_of` that is not one-dimensional; and for a dtype other than int64 in either of them.
-#   (A tensor of bytes used as an index means something else in torch: try it, and you see why we refuse it.)
+# * `ignore_index` wins: a pixel of that number is never an object, even where `class_of` is so long that it has an
+#   entry for it. (With more than 254 objects, choose another `ignore_index`, for example −1.)
+# * A number that is not ignored and has no entry in `class_of` is a mistake in the labels, negative numbers included.
+#   Raise `ValueError` with a message: a wrong class would go unnoticed for ever.
 
 
 # %% solution="instances_to_semantic"
@@ -77,11 +78,10 @@ def instances_to_semantic(instances: Tensor, class_of: Tensor, ignore_index: int
     tensor([[  0,   5,   5],
             [  3,   3, 255]])
     """
+    if instances.ndim != 2 or class_of.ndim != 1 or not instances.dtype == class_of.dtype == torch.int64:
+        got = f"{instances.dtype} {tuple(instances.shape)} and {class_of.dtype} {tuple(class_of.shape)}"
+        raise ValueError(f"expected instances (H, W) and class_of (K + 1,), both int64, got {got}")
     ### BEGIN SOLUTION
-    if instances.ndim != 2 or class_of.ndim != 1:
-        raise ValueError(f"expected (H, W) and (K + 1,), got {tuple(instances.shape)} and {tuple(class_of.shape)}")
-    if not instances.dtype == class_of.dtype == torch.int64:
-        raise ValueError(f"expected int64 in both, got {instances.dtype} and {class_of.dtype}")
     ignored = instances == ignore_index
     numbers = torch.where(ignored, 0, instances)  # any number that has a class: the result is overwritten below
     if ((numbers < 0) | (numbers >= len(class_of))).any():  # -1 would quietly mean the last object
@@ -112,10 +112,9 @@ def instances_to_semantic(instances: Tensor, class_of: Tensor, ignore_index: int
 # </details>
 # <details><summary>Hint 3: nearly the code</summary>
 #
-# Four steps: (1) check `ndim` and `dtype` of both; (2) a mask of ignored pixels; (3) the numbers with 0 at ignored
-# pixels, and a `ValueError` if any is below 0 or not below `len(class_of)`; compare all of them and use `.any()`, which
-# works on a picture without valid pixels as well, where `.max()` of nothing would not; (4) look up, then put
-# `ignore_index` back.
+# Three steps: (1) a mask of the ignored pixels; (2) the numbers with 0 at these pixels, and a `ValueError` if any of
+# them is below 0 or not below `len(class_of)`; (3) look up, then put `ignore_index` back. The order matters: what is
+# ignored must be out of the way before you refuse anything.
 #
 # </details>
 # <details><summary>"Object 3 got object 1's class", "IndexError", "-1 passes"</summary>
@@ -123,9 +122,9 @@ def instances_to_semantic(instances: Tensor, class_of: Tensor, ignore_index: int
 # * *Some objects get a wrong class, not all*: you replace numbers one by one in the same tensor. A class that was just
 #   written is taken for an object later.
 # * *All classes are shifted by one*: entry 0 is the background.
-# * *`IndexError`*: that is torch's message for a number too large. Check before you look up.
+# * *`IndexError`*: that is torch's message for a number too large. Compare before you look up.
 # * *−1 gives the last object's class*: an index of −1 counts from the end.
-# * *255 is an error*: ignored pixels have no entry, and need none.
+# * *255 is an error*: you refuse, or look up, before the ignored pixels are set aside.
 #
 # </details>
 
@@ -158,9 +157,9 @@ with once_written():
 #
 # *About 15 minutes · difficulty 2 of 3 · 3 points · slide "boundary segmentation"*
 #
-# The slide's second task: mark the pixels where one thing ends and another begins. A pixel is on the boundary if one of
-# its four neighbours (above, below, left, right) has another label. So both sides of a border are marked, and the line
-# is two pixels wide.
+# The second of the lecture's three tasks: mark the pixels where one thing ends and another begins. A pixel is on the
+# boundary if one of its four neighbours (above, below, left, right) has another label. So both sides of a border are
+# marked, and the line is two pixels wide.
 #
 # ```python
 # boundary_mask(mask: Tensor) -> Tensor
@@ -168,16 +167,16 @@ with once_written():
 #
 # | argument | shape | dtype | meaning |
 # |---|---|---|---|
-# | `mask` | (…, H, W) | int64 | labels: classes or object numbers, any numbers, also negative or very large ones |
+# | `mask` | (…, H, W) | int64 | labels: classes or object numbers, also negative or very large ones |
 # | **returns** | (…, H, W) | bool | True where a 4-neighbour has another label |
 #
 # * The three dots stand for any number of leading dimensions, also none: (H, W), (N, H, W), … Each picture is on its
 #   own.
 # * Neighbours have a common side; touching at a corner is not enough.
-# * Beyond the picture there is no label: its edge is no boundary. A picture may be one pixel high or wide.
-# * 255 is a label like any other here. If you want ignored pixels without a boundary, take them out afterwards.
-# * The mask is not changed.
-# * `ValueError` with a message for a tensor of fewer than two dimensions.
+# * Beyond the picture there is no label: its edge is no boundary. Pixels at the edge have fewer neighbours, and are
+#   marked like all others. A picture may be one pixel high or wide.
+# * Labels are names. They are only ever compared, and two different numbers are two labels, whatever their size: as
+#   bytes, 1 and 257 would be the same. 255 is a label like any other here.
 
 
 # %% solution="boundary_mask"
@@ -187,9 +186,9 @@ def boundary_mask(mask: Tensor) -> Tensor:
     >>> boundary_mask(torch.tensor([[7, 7, 7, 2, 2]]))
     tensor([[False, False,  True,  True, False]])
     """
-    ### BEGIN SOLUTION
     if mask.ndim < 2:
         raise ValueError(f"a mask has at least a height and a width, got shape {tuple(mask.shape)}")
+    ### BEGIN SOLUTION
     boundary = torch.zeros(mask.shape, dtype=torch.bool)  # (..., H, W)
     rows_differ = mask[..., :-1, :] != mask[..., 1:, :]  # (..., H - 1, W): each row against the one below
     boundary[..., :-1, :] |= rows_differ  # the upper one of the two
@@ -234,10 +233,12 @@ def boundary_mask(mask: Tensor) -> Tensor:
 #
 # * *The line is one pixel wide*: you mark one side only.
 # * *A frame around the picture*: you compare with padding, or `torch.roll` brought the other edge in.
+# * *The outermost pixels are never marked*: you look only at pixels that have all four neighbours.
 # * *Corners are filled*: diagonal neighbours do not count.
 # * *Fine for (H, W), wrong for (N, H, W)*: rows are dimension −2, columns −1. Dimension 0 may be the pictures.
-# * *Nothing found on a ramp 1, 2, 3*: you compare with a mean or a sum of neighbours. Labels are names.
-# * *Large labels make no boundary*: a float cannot tell 2⁶² from 2⁶² + 1.
+# * *Some borders are missing*: `>` or `<` finds a border in one direction only, and a mean or a sum of neighbours can
+#   hit the label by chance. Ask whether labels are different.
+# * *Large or negative labels make no boundary*: bytes and floats take different numbers for the same.
 #
 # </details>
 
@@ -256,7 +257,7 @@ with once_written():
 # %% [markdown] locked="about_pixel_cross_entropy"
 # ## 3 · `pixel_cross_entropy`
 #
-# *About 40 minutes · difficulty 3 of 3 · 6 points · slide "pixel-wise loss is the log loss, summed over all possible
+# *About 45 minutes · difficulty 3 of 3 · 6 points · slide "pixel-wise loss is the log loss, summed over all possible
 # classes; this scoring is repeated over all pixels and averaged"*
 #
 # For one pixel with logits $z_1, \dots, z_C$ the softmax gives probabilities, and the loss is
@@ -267,8 +268,8 @@ with once_written():
 # the library for this. You write it once, because two things go wrong when it is written as it stands there:
 #
 # * **Overflow.** $e^{100}$ does not fit into float32. Logits of 10,000 must give a right, finite loss and a finite
-#   gradient, whatever their level is from pixel to pixel.
-# * **Ignored pixels.** They count neither above nor below the fraction line.
+#   gradient, also where they lie at another level from pixel to pixel: around 10,000 here, around −10,000 there.
+# * **Ignored pixels.** They count neither in the sum nor in the number of pixels that it is divided by.
 #
 # ```python
 # pixel_cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor
@@ -276,20 +277,21 @@ with once_written():
 #
 # | argument | shape or type | dtype | meaning |
 # |---|---|---|---|
-# | `logits` | (N, C, H, W), C ≥ 1 | float32 or float64 | scores of each class, before any softmax |
+# | `logits` | (N, C, H, W), C ≥ 2 | float32 | scores of each class, before any softmax |
 # | `target` | (N, H, W) | int64 | the label of each pixel: 0 to C − 1, or `ignore_index` |
 # | `ignore_index` | int | | pixels of this label do not count; it may be one of the classes |
-# | **returns** | () | as `logits` | the mean loss of all valid pixels of the batch, with its gradient |
+# | **returns** | () | float32 | the mean loss of all valid pixels of the batch, with its gradient |
 #
+# * It is one mean over the valid pixels of the whole batch, with the natural logarithm.
 # * The gradient must reach the logits: (softmax − one-hot) / number of valid pixels, and 0 at ignored ones. Autograd
-#   does it, if you do not cut it off.
+#   does it, if you cut off none of its parts.
 # * If no pixel is valid, the loss is 0 and the gradient 0. (torch's own loss is NaN then, and one such crop makes every
 #   weight NaN.) It must still be possible to call `backward` on it.
-# * The inputs are not changed.
-# * `ValueError` with a message if the shapes are not those of the table, if `target` is not int64, or if a label is
-#   neither a class nor `ignore_index`.
-# * **Not allowed**: `cross_entropy`, `nll_loss` and `CrossEntropyLoss`, `NLLLoss` in all their forms, `log_softmax`,
-#   `LogSoftmax`, `logsumexp`, `logaddexp`, `logcumsumexp`. The loss is what you write here, from `exp`, `sum`, `log`.
+# * Logits are finite numbers everywhere, at ignored pixels too: you need no defence against NaN or infinity in them.
+#   Labels need no check of yours either.
+# * **Not allowed** are torch's own functions for it: `cross_entropy`, `nll_loss` and `CrossEntropyLoss`, `NLLLoss` in
+#   all their forms, `log_softmax`, `LogSoftmax`, `logsumexp`, `logaddexp`, `logcumsumexp`. The loss is what you write
+#   here, from `exp`, `sum` and `log`. Your own helpers may have any name.
 
 
 # %% solution="pixel_cross_entropy"
@@ -300,15 +302,12 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255)
     >>> pixel_cross_entropy(logits, torch.tensor([[[0, 1, 255]]]))  # log 2
     tensor(0.6931)
     """
+    if logits.ndim != 4 or target.dtype != torch.int64 or target.shape != logits[:, 0].shape:
+        got = f"{tuple(logits.shape)} and {target.dtype} {tuple(target.shape)}"
+        raise ValueError(f"expected logits (N, C, H, W) and an int64 target (N, H, W), got {got}")
     ### BEGIN SOLUTION
-    if logits.ndim != 4 or logits.shape[1] == 0 or (logits.shape[0], *logits.shape[2:]) != tuple(target.shape):
-        raise ValueError(f"logits {tuple(logits.shape)} and target {tuple(target.shape)} do not belong together")
-    if target.dtype != torch.int64:
-        raise ValueError(f"the target holds labels in int64, got {target.dtype}")
     valid = target != ignore_index  # (N, H, W)
     label = torch.where(valid, target, 0)  # something to look up at ignored pixels, too
-    if (label < 0).any() or (label >= logits.shape[1]).any():
-        raise ValueError(f"there are labels outside 0 to {logits.shape[1] - 1}")
     # The softmax does not change when all logits of a pixel fall by the same number; now the largest is 0.
     lowered = logits - logits.max(dim=1, keepdim=True).values  # (N, C, H, W)
     log_sum = lowered.exp().sum(dim=1).log()  # (N, H, W): the sum lies between 1 and C
@@ -350,19 +349,23 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255)
 # ```
 #
 # The rest: 0 where ignored (`torch.where`), sum, divide by the number of valid pixels, at least 1. A sum of nothing but
-# zeros still knows its gradient. Before all that: three `ValueError`s, for shapes, dtype, labels.
+# zeros still knows its gradient.
 #
 # </details>
 # <details><summary>"inf or nan", "a third too small", "the gradient is None", "shape of the index"</summary>
 #
 # * *inf or NaN for large logits*: exp overflowed, or the log of a rounded 0 was taken. Adding 1e-8 only hides it.
-# * *inf or NaN in one picture, fine in another*: you subtract the largest logit of the whole batch.
+# * *inf or NaN only where levels differ*: you subtract one number from the whole batch, not from each pixel its own.
 # * *Right without ignored pixels, too small with them*: you divide by all pixels.
-# * *Values far too large*: sum instead of mean. *Too small by the number of classes*: the mean runs over classes.
+# * *`index 255 is out of bounds`*: ignored pixels have no logit of that number, and need none.
+# * *Values far too large*: sum instead of mean. *Too small by the number of classes*: the mean runs over classes. *Too
+#   large by 1.44*: `log2`.
 # * *Fine for one pixel, wrong for pictures*: `reshape(-1, C)` without moving the classes to the end mixes pixels.
 # * *Never below 0.3 for two classes*: softmax was applied twice.
 # * *`element 0 of tensors does not require grad`*: `item`, `detach`, `numpy` or a new tensor cut the gradient off. Only
 #   without a valid pixel? A 0 that you write yourself does not depend on the logits; a sum of no losses does.
+# * *The loss is right, the gradient is not*: something that depends on the logits was computed under `no_grad` or
+#   detached. Only the number that you subtract for safety may be.
 #
 # </details>
 
@@ -393,7 +396,7 @@ with once_written():
 # %% [markdown] locked="about_confusion_matrix"
 # ## 4 · `confusion_matrix`
 #
-# *About 20 minutes · difficulty 2 of 3 · 4 points · slide "metric in segmentation"*
+# *About 20 minutes · difficulty 2 of 3 · 3 points · slide "metric in segmentation"*
 #
 # Every metric of this course is computed from one small table: how many pixels of class i were predicted as class j.
 # It is the right thing to keep while you walk through a data set, because tables of two batches can be *added*; a mean
@@ -405,21 +408,21 @@ with once_written():
 #
 # | argument | shape or type | dtype | meaning |
 # |---|---|---|---|
-# | `pred` | any | any integer | the predicted class of each pixel |
-# | `target` | as `pred` | any integer | the true class, or `ignore_index` |
-# | `num_classes` | int, ≥ 1 | | also of classes that do not occur |
+# | `pred` | any | int64, or bytes | the predicted class of each pixel |
+# | `target` | as `pred` | int64, or bytes | the true class, or `ignore_index` |
+# | `num_classes` | int | | how many classes there are, whether or not they occur |
 # | `ignore_index` | int | | pixels whose *target* is this do not count; it may be one of the classes |
 # | **returns** | (num_classes, num_classes) | int64 | row i, column j: pixels of class i that were taken for class j |
 #
 # * Rows are the truth, columns the prediction. Other people have it the other way round.
 # * At ignored pixels the prediction may be anything, also no class at all. At valid pixels, a prediction of
 #   `ignore_index` is just another label, and must be a class.
-# * Any integer dtype, also different ones for both: bytes must not overflow, neither in what you compute nor in what
-#   you count.
-# * No valid pixel, or no pixel at all: zeros. The inputs are not changed.
-# * `ValueError` with a message if the shapes differ, if either is floating-point, or if a label of a valid pixel lies
-#   outside 0 to `num_classes` − 1 in either of them.
-# * A loop over pixels is not forbidden, but too slow for a data set: it has millions.
+# * A label of a valid pixel that lies outside 0 to `num_classes` − 1, in the prediction or in the truth, is a mistake
+#   in the masks. Raise `ValueError` with a message: left out or counted somewhere, it would spoil the score unnoticed.
+# * Masks from image files are often bytes (`uint8`). In bytes 29 · 30 does not fit, and even −1 and 255 are the same:
+#   torch compares in the dtype of the tensor. Convert before you compute or compare.
+# * No valid pixel, or no pixel at all: zeros.
+# * A loop over pixels is allowed, but too slow for a data set: it has millions.
 
 
 # %% solution="confusion_matrix"
@@ -430,11 +433,10 @@ def confusion_matrix(pred: Tensor, target: Tensor, num_classes: int, ignore_inde
     tensor([[1, 2],
             [0, 0]])
     """
+    if pred.shape != target.shape or not {pred.dtype, target.dtype} <= {torch.int64, torch.uint8}:
+        got = f"{pred.dtype} {tuple(pred.shape)} and {target.dtype} {tuple(target.shape)}"
+        raise ValueError(f"expected two masks of one shape, int64 or uint8, got {got}")
     ### BEGIN SOLUTION
-    if pred.shape != target.shape:
-        raise ValueError(f"expected two masks of one shape, got {tuple(pred.shape)} and {tuple(target.shape)}")
-    if pred.is_floating_point() or target.is_floating_point():
-        raise ValueError(f"labels are integers, got {pred.dtype} and {target.dtype}")
     truth, found = target.to(torch.int64), pred.to(torch.int64)  # before anything is computed: bytes end at 255
     valid = truth != ignore_index
     truth, found = truth[valid], found[valid]  # (valid pixels,) each
@@ -469,23 +471,23 @@ def confusion_matrix(pred: Tensor, target: Tensor, num_classes: int, ignore_inde
 # </details>
 # <details><summary>Hint 3: nearly the code</summary>
 #
-# In this order: compare the shapes; refuse floats (`is_floating_point`); convert both to int64, *before* the
-# multiplication; pick the valid pixels of both with the same mask; check both for labels below 0 or from `num_classes`
-# on; number, count, bring into shape.
+# In this order: convert both to int64; pick the valid pixels of both with the same mask; refuse labels below 0 or from
+# `num_classes` on, in both; number, count, bring into shape.
 #
 # </details>
 # <details><summary>"The matrix is mirrored", "the shape is wrong", "bytes fail", "the label check fails"</summary>
 #
 # * *Mirrored at the diagonal*: truth and prediction are swapped. The truth chooses the row.
 # * *`shape '[4, 4]' is invalid for input of size 6`*: `bincount` stops at the largest number that occurs: `minlength`.
-# * *Wrong cells for uint8*: 29 · 30 + 29 does not fit into a byte.
+# * *The same, with a size that is too large*: ignored pixels are still there, and number cells that do not exist.
+# * *Wrong cells for bytes*: 29 · 30 + 29 does not fit into a byte.
 # * *Every count is 0 or 1*: `matrix[t, p] += 1` with tensors as indices adds once per cell.
 # * *A prediction of 2 with two classes passes*: its cell number is a valid one, of another row. Check both tensors.
-# * *An error at ignored pixels*: choose the valid ones before you check.
+# * *An error at ignored pixels*: choose the valid ones before you refuse anything.
 #
 # </details>
 
-# %% check="confusion_matrix" points=4
+# %% check="confusion_matrix" points=3
 check(confusion_matrix)
 
 # %% picture="confusion_matrix"
@@ -522,7 +524,7 @@ with once_written():
 # %% [markdown] locked="about_iou_per_class"
 # ## 5 · `iou_per_class`
 #
-# *About 10 minutes · difficulty 1 of 3 · 2 points · slide "IoU = intersection / union"*
+# *About 15 minutes · difficulty 1 of 3 · 3 points · slide "IoU = intersection / union"*
 #
 # For class k: the intersection is the set of pixels that are k in the truth *and* in the prediction, the union the set
 # of those that are k in the truth *or* in the prediction. Both are sums of cells of the confusion matrix.
@@ -533,14 +535,13 @@ with once_written():
 #
 # | argument | shape | dtype | meaning |
 # |---|---|---|---|
-# | `confusion` | (C, C), C ≥ 1 | int64 | rows are the truth, columns the prediction |
+# | `confusion` | (C, C) | int64 | rows are the truth, columns the prediction |
 # | **returns** | (C,) | float64 | IoU of each class, between 0 and 1, or NaN |
 #
 # * A class that occurs **nowhere**, neither in the truth nor in the prediction, has no IoU: NaN. A class that occurs in
 #   one of them only has 0, for it was missed, or invented.
 # * Nothing is added to numerator or denominator "for stability".
-# * Counts may be of a large data set. The matrix is not changed.
-# * `ValueError` with a message for what is not a square matrix.
+# * Counts may be of a large data set, hence float64.
 
 
 # %% solution="iou_per_class"
@@ -550,9 +551,9 @@ def iou_per_class(confusion: Tensor) -> Tensor:
     >>> iou_per_class(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
     tensor([0.7500, 0.8000,    nan], dtype=torch.float64)
     """
-    ### BEGIN SOLUTION
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
         raise ValueError(f"a confusion matrix is square, got shape {tuple(confusion.shape)}")
+    ### BEGIN SOLUTION
     both = confusion.diagonal()  # (C,): in the truth and in the prediction
     either = confusion.sum(dim=1) + confusion.sum(dim=0) - both  # the diagonal was counted in the row and the column
     return both.double() / either.double()  # 0 / 0 is NaN, just as we want it
@@ -583,7 +584,7 @@ def iou_per_class(confusion: Tensor) -> Tensor:
 # <details><summary>Hint 3: nearly the code</summary>
 #
 # Intersection: `diagonal()`. Union: row sums plus column sums minus the diagonal. Convert to float64 with `double()`
-# and divide. First look at `ndim`, then whether both sizes are equal.
+# and divide.
 #
 # </details>
 # <details><summary>"Values too small", "too large", "0 instead of NaN"</summary>
@@ -596,7 +597,7 @@ def iou_per_class(confusion: Tensor) -> Tensor:
 #
 # </details>
 
-# %% check="iou_per_class" points=2
+# %% check="iou_per_class" points=3
 check(iou_per_class)
 
 # %%
@@ -607,7 +608,7 @@ with once_written():
 # %% [markdown] locked="about_mean_iou"
 # ## 6 · `mean_iou`
 #
-# *About 5 minutes · difficulty 1 of 3 · 2 points · slide "metric in segmentation"*
+# *About 10 minutes · difficulty 1 of 3 · 2 points · slide "metric in segmentation"*
 #
 # The number in the papers' tables. It is a mean of ratios, so that a rare class weighs as much as the background. The
 # one open question is what to do with a class that occurs nowhere. Libraries disagree, and published numbers moved
@@ -619,12 +620,12 @@ with once_written():
 #
 # | argument | shape | dtype | meaning |
 # |---|---|---|---|
-# | `confusion` | (C, C), C ≥ 1 | int64 | rows are the truth, columns the prediction, of the whole data set |
+# | `confusion` | (C, C) | int64 | rows are the truth, columns the prediction, of the whole data set |
 # | **returns** | | Python float | mean IoU of the classes that occur in the truth or in the prediction |
 #
 # * If no class occurs, the answer is NaN: nothing is known, which is not the same as 0.
-# * A class that occurs but has no right pixel counts, with 0.
-# * What is not a square matrix raises `ValueError`, as in exercise 5. You may call your `iou_per_class`.
+# * A class that occurs but has no right pixel counts, with 0. The background is a class like the others.
+# * You may call your `iou_per_class`.
 
 
 # %% solution="mean_iou"

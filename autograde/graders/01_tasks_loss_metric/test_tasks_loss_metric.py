@@ -11,13 +11,6 @@ import torch.nn.functional as F
 from autograde.graders.kit import draw, random_labels, random_tensor
 from seglab.checking.compare import Mismatch, assert_same
 
-
-def assert_unchanged(kept, before, name):
-    """The tensor on the student's side is still what it was before the call."""
-    if not torch.equal(kept.value(), before):
-        raise Mismatch("rule", f"{name} as it was before the call", "one with other values")
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # instances_to_semantic
 # ---------------------------------------------------------------------------------------------------------------------
@@ -37,7 +30,7 @@ def shuffled_classes(rng, count):
     return torch.from_numpy(classes)
 
 
-def look_up(numbers, classes, ignored):
+def look_up(numbers, classes, ignored=255):
     """One pixel after the other."""
     table = {number: one for number, one in enumerate(classes.tolist())} | {ignored: ignored}
     return torch.tensor([[table[number] for number in row] for row in numbers.tolist()])
@@ -46,95 +39,63 @@ def look_up(numbers, classes, ignored):
 class TestInstancesToSemantic:
     """instances_to_semantic: from numbered objects to classes"""
 
+    @pytest.mark.weight(2)
     def test_every_object(self, student, rng):
-        """Each object gets its class, on pictures that are not square"""
-        for size in ((6, 9), (11, 5)):
-            count = draw(rng, 6, 20)
-            numbers, classes = scattered(rng, range(count), *size), shuffled_classes(rng, count)
-            assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes, 255))
+        """Each object gets its class, on pictures that are not square; some objects have no pixel"""
+        for size, step in (((6, 9), 1), ((11, 5), 3)):
+            count = draw(rng, 7, 20)
+            numbers, classes = scattered(rng, range(0, count, step), *size), shuffled_classes(rng, count)
+            assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes))
 
     def test_background(self, student, rng):
         """The background's class is the first entry, whatever it is; an object may have class 0"""
-        background = draw(rng, 3, 9)
-        classes = torch.tensor([background, 0, draw(rng, 10, 20)])
+        classes = torch.tensor([draw(rng, 3, 9), 0, draw(rng, 10, 20)])
         numbers = scattered(rng, [0, 0, 1, 2], 4, 7)
-        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes, 255))
-
-    def test_missing_numbers(self, student, rng):
-        """Some objects have a class and no pixel"""
-        numbers, classes = scattered(rng, [2, 5, 11], 5, 4), shuffled_classes(rng, draw(rng, 12, 30))
-        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes, 255))
+        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes))
 
     @pytest.mark.weight(2)
     def test_ignored(self, student, rng):
-        """Ignored pixels stay ignored, and nothing else becomes so"""
+        """Ignored pixels stay ignored, also when all of them are, or when an object's own class is the ignored one"""
         count = draw(rng, 4, 9)
         numbers, classes = scattered(rng, [*range(count), 255, 255], 8, 6), shuffled_classes(rng, count)
-        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes, 255))
+        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes))
+        classes[draw(rng, 1, count - 1)] = 255
+        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes))
+        unknown = torch.full((3, draw(rng, 4, 7)), 255)
+        assert_same(student.instances_to_semantic(unknown, classes[:1]), unknown)  # no object at all
+
+    def test_many_objects(self, student, rng):
+        """With hundreds of objects, too, a pixel of the ignored number is ignored, although a class stands there"""
+        count = draw(rng, 257, 400)
+        numbers, classes = scattered(rng, [0, 1, 254, 255, count - 1], 5, 8), shuffled_classes(rng, count)
+        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes))
 
     def test_other_ignore_index(self, student, rng):
-        """Another ignore_index is used as given; then 255 is a number like the others"""
+        """Another ignore_index is used as given: small, negative or large; then 255 is an object like the others"""
         count = draw(rng, 256, 400)
         classes = shuffled_classes(rng, count)
-        for ignored in (-1, -100, 1000):
-            numbers = scattered(rng, [0, 1, 255, count - 1, ignored], 5, 8)
+        for ignored in (2, -1, 1000):
+            numbers = scattered(rng, [0, 1, 2, 255, count - 1, ignored], 5, 8)
             expected = look_up(numbers, classes, ignored)
             assert_same(student.instances_to_semantic(numbers, classes, ignore_index=ignored), expected)
 
-    def test_all_ignored(self, student, rng):
-        """A picture in which every pixel is ignored"""
-        numbers, classes = scattered(rng, [0, 0, 255], draw(rng, 2, 4), 5), torch.tensor([draw(rng, 1, 3)])
-        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes, 255))
-        unknown = torch.full_like(numbers, 255)
-        assert_same(student.instances_to_semantic(unknown, classes), unknown)
-
-    def test_class_that_is_ignored(self, student, rng):
-        """An object whose own class is the ignored one"""
-        classes = torch.tensor([0, 255, draw(rng, 1, 7)])
-        numbers = scattered(rng, [0, 1, 2, 255], 3, 8)
-        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes, 255))
-
-    def test_inputs_unchanged(self, student, rng):
-        """Neither the map nor the classes are changed"""
-        count = draw(rng, 4, 9)
-        numbers, classes = scattered(rng, [*range(count), 255], 6, 7), shuffled_classes(rng, count)
-        kept_numbers, kept_classes = student.keep(numbers), student.keep(classes)
-        assert_same(student.instances_to_semantic(kept_numbers, kept_classes), look_up(numbers, classes, 255))
-        assert_unchanged(kept_numbers, numbers, "the map of objects")
-        assert_unchanged(kept_classes, classes, "class_of")
-
     def test_objects_without_class(self, student, rng):
-        """A number too large for class_of, or a negative one, raises ValueError"""
+        """Numbers that have an entry are looked up; one without, negative or too large, raises ValueError"""
         count = draw(rng, 3, 9)
-        numbers, classes = scattered(rng, [*range(count), 255], 5, 6), shuffled_classes(rng, count)
-        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes, 255))
-        for bad in (count, count + draw(rng, 1, 99), 254, -1, -count):
+        numbers, classes = scattered(rng, range(count), 5, 6), shuffled_classes(rng, count)
+        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes))
+        for bad in (-1, -count, count, count + draw(rng, 1, 99), 254):
             wrong = numbers.clone()
             wrong[draw(rng, 0, 4), draw(rng, 0, 5)] = bad
             with student.raises(ValueError):
                 student.instances_to_semantic(wrong, classes)
-        with student.raises(ValueError):
-            student.instances_to_semantic(numbers, classes, ignore_index=-1)  # here 255 is a number without a class
 
-    def test_shapes(self, student, rng):
-        """A map that is not (H, W), or classes that are not (K + 1,), raise ValueError"""
-        numbers, classes = scattered(rng, range(3), 4, 5), shuffled_classes(rng, 3)
-        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes, 255))
-        for wrong in (numbers[None], numbers[0], numbers[..., None]):
-            with student.raises(ValueError):
-                student.instances_to_semantic(wrong, classes)
-        for wrong in (classes[None], classes[:, None], classes[0]):
-            with student.raises(ValueError):
-                student.instances_to_semantic(numbers, wrong)
+    def probe_background_of_class_zero(self, student, rng):
+        classes = torch.tensor([0, 3, 1, 2])
+        student.instances_to_semantic(scattered(rng, [0, 1, 2, 3, 255], 4, 5), classes)
 
-    def test_dtypes(self, student, rng):
-        """What is not int64 raises ValueError, in either argument: bytes, int32, floats"""
-        numbers, classes = scattered(rng, range(3), 5, 4), shuffled_classes(rng, 3)
-        assert_same(student.instances_to_semantic(numbers, classes), look_up(numbers, classes, 255))
-        for dtype in (torch.uint8, torch.int32, torch.float32):
-            for wrong in ((numbers.to(dtype), classes), (numbers, classes.to(dtype))):
-                with student.raises(ValueError):
-                    student.instances_to_semantic(*wrong)
+    def probe_no_background(self, student, rng):
+        student.instances_to_semantic(scattered(rng, [1, 2, 3], 4, 5), torch.tensor([7, 5, 9, 4]))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -172,29 +133,22 @@ class TestBoundaryMask:
 
     def test_single_pixels(self, student, rng):
         """A pixel alone makes a boundary of itself and its four neighbours, wherever it lies"""
-        for place in ((0, 0), (0, draw(rng, 2, 5)), (draw(rng, 2, 4), 7), (draw(rng, 2, 4), draw(rng, 2, 5))):
+        for place in ((draw(rng, 2, 4), draw(rng, 2, 5)), (0, draw(rng, 2, 5)), (draw(rng, 2, 4), 7), (0, 0)):
             labels = torch.full((7, 8), draw(rng, 1, 5))
             labels[place] += draw(rng, 1, 3)
             assert_same(student.boundary_mask(labels), by_neighbours(labels))
 
     def test_picture_edge(self, student, rng):
         """The picture's edge is no boundary, and opposite edges are no neighbours"""
-        labels = torch.full((5, 6), draw(rng, 1, 9))
-        assert_same(student.boundary_mask(labels), torch.zeros(5, 6, dtype=torch.bool))
-        for stripes in (patches(rng, 2, 1, 4), patches(rng, 1, 3, 3)):
-            assert_same(student.boundary_mask(stripes), by_neighbours(stripes))
+        stripes = torch.tensor([1, 3, 2]).repeat_interleave(3).repeat(4, 1) + draw(rng, 1, 9)  # (4, 9)
+        for labels in (stripes, stripes.mT, torch.full((5, 6), draw(rng, 1, 9))):
+            assert_same(student.boundary_mask(labels), by_neighbours(labels))
 
     def test_steps(self, student, rng):
-        """Labels that grow by one number per pixel, in both directions, or one of them only"""
-        start = draw(rng, 6, 15)
-        for labels in (
-            start + torch.arange(5)[:, None] + torch.arange(7),
-            start + torch.arange(6)[:, None].repeat(1, 4),
-            start - torch.arange(6)[:, None] + torch.arange(5),
-        ):
+        """Labels that grow by one from pixel to pixel, in both directions or in one of them"""
+        start, rows, cols = draw(rng, 6, 15), torch.arange(5)[:, None], torch.arange(7)
+        for labels in (start + rows + cols, start + rows.repeat(1, 4), start - rows - cols):
             assert_same(student.boundary_mask(labels), torch.ones(labels.shape, dtype=torch.bool))
-        checks = start + (torch.arange(8)[:, None] // 3 + torch.arange(7) // 3) % 2
-        assert_same(student.boundary_mask(checks), by_neighbours(checks))
 
     def test_touching_objects(self, student, rng):
         """Objects that touch have a boundary between them, also far from the background"""
@@ -202,21 +156,15 @@ class TestBoundaryMask:
         labels[1:8, 1:5], labels[1:8, 5:9] = draw(rng, 1, 2), draw(rng, 5, 9)
         assert_same(student.boundary_mask(labels), by_neighbours(labels))
 
-    def test_ignored_label(self, student, rng):
-        """255 is a label like any other here"""
-        labels = patches(rng, 2, 2, 4)
-        labels[labels == 2 ** draw(rng, 0, 3)] = 255
-        assert_same(student.boundary_mask(labels), by_neighbours(labels))
-
     @pytest.mark.weight(2)
     def test_batches(self, student, rng):
         """Leading dimensions, one or two: each picture on its own"""
-        pictures = torch.stack(
-            [patches(rng, 2, 2, 3), patches(rng, 1, 1, 6, low=9), patches(rng, 1, 2, 3).repeat(2, 1)]
-        )
+        whole = torch.full((4, 6), draw(rng, 1, 9))
+        kinds = [patches(rng, 2, 3, 2), whole, patches(rng, 1, 3, 2).repeat(2, 1), patches(rng, 2, 1, 2).repeat(1, 3)]
+        pictures = torch.stack([*kinds, whole + 1, patches(rng, 1, 2, 3)[[0, 1, 2, 2]]])
         expected = torch.stack([by_neighbours(one) for one in pictures])
         assert_same(student.boundary_mask(pictures), expected)
-        assert_same(student.boundary_mask(pictures[:, None].repeat(1, 2, 1, 1)), expected[:, None].repeat(1, 2, 1, 1))
+        assert_same(student.boundary_mask(pictures.reshape(2, 3, 4, 6)), expected.reshape(2, 3, 4, 6))
 
     def test_thin_pictures(self, student, rng):
         """Pictures one pixel high or wide, and a single pixel"""
@@ -226,25 +174,13 @@ class TestBoundaryMask:
         assert_same(student.boundary_mask(row[:, :1]), torch.tensor([[False]]))
 
     def test_any_numbers(self, student, rng):
-        """Labels may be negative, or so large that a float would round them to the same number"""
-        low = -(2**62) + draw(rng, 0, 9)
-        labels = patches(rng, 2, 3, 3, low=low)
+        """Labels may be any numbers: 255, negative ones, and large ones"""
+        labels = patches(rng, 2, 2, 4)
+        labels[labels == 2 ** draw(rng, 0, 3)] = 255
         assert_same(student.boundary_mask(labels), by_neighbours(labels))
-
-    def test_input_unchanged(self, student, rng):
-        """The mask itself is not changed"""
-        labels = patches(rng, 2, 3, 3)
-        kept = student.keep(labels)
-        assert_same(student.boundary_mask(kept), by_neighbours(labels))
-        assert_unchanged(kept, labels, "the mask")
-
-    def test_not_a_mask(self, student, rng):
-        """A tensor with fewer than two dimensions raises ValueError"""
-        labels = patches(rng, 2, 1, 3)
-        assert_same(student.boundary_mask(labels), by_neighbours(labels))
-        for wrong in (labels[:, 0], labels[0, 0]):
-            with student.raises(ValueError):
-                student.boundary_mask(wrong)
+        for start, step in ((-1, 256), (draw(rng, 1, 9), 2**32), (-(2**62), 1)):  # alike as bytes, int32, floats
+            labels = start + step * patches(rng, 2, 3, 3)
+            assert_same(student.boundary_mask(labels), by_neighbours(labels))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -273,10 +209,10 @@ def expected_gradient(logits, target, ignored=255):
     return exact.grad.to(logits.dtype)
 
 
-def gradient_of(student, logits, target, **options):
+def gradient_of(student, logits, target):
     """The loss and the gradient of the student's function, which stays on the student's side meanwhile."""
     kept = student.keep(logits.detach().clone().requires_grad_())
-    loss = student.pixel_cross_entropy.kept(kept, target, **options)
+    loss = student.pixel_cross_entropy.kept(kept, target)
     value = loss.value()
     if not isinstance(value, torch.Tensor):
         raise Mismatch("type", "a tensor", type(value).__name__)
@@ -296,14 +232,9 @@ class TestPixelCrossEntropy:
             logits, target = 2 * random_tensor(rng, *shape), random_labels(rng, shape[1], shape[0], *shape[2:])
             assert_same(student.pixel_cross_entropy(logits, target), expected_loss(logits, target))
 
-    def test_dtype(self, student, rng):
-        """Logits of float64 give a loss of float64, with its precision"""
-        logits, target = random_tensor(rng, 2, 4, 3, 5).double(), random_labels(rng, 4, 2, 3, 5)
-        assert_same(student.pixel_cross_entropy(logits, target), expected_loss(logits, target))
-
     @pytest.mark.weight(2)
     def test_ignored(self, student, rng):
-        """Ignored pixels count neither above nor below the fraction line"""
+        """Ignored pixels count neither in the sum nor in the number it is divided by"""
         for share in (0.3, 0.6):
             logits = 2 * random_tensor(rng, 3, 4, 5, 6)
             target = with_ignored(rng, random_labels(rng, 4, 3, 5, 6), share)
@@ -311,7 +242,7 @@ class TestPixelCrossEntropy:
 
     def test_other_ignore_index(self, student, rng):
         """Another ignore_index is used as given, also one that is a class"""
-        for ignored in (-100, -1, 0, 2):
+        for ignored in (2, 0, -1, -100):
             logits = 2 * random_tensor(rng, 2, 3, 4, 7)
             target = with_ignored(rng, random_labels(rng, 3, 2, 4, 7), 0.4, ignored)
             expected = expected_loss(logits, target, ignored)
@@ -333,9 +264,16 @@ class TestPixelCrossEntropy:
 
     @pytest.mark.weight(2)
     def test_gradient(self, student, rng):
-        """The gradient is right at every pixel, and 0 at ignored ones"""
-        logits = 2 * random_tensor(rng, 2, 4, 4, 5)
-        target = with_ignored(rng, random_labels(rng, 4, 2, 4, 5), 0.4)
+        """The gradient is right at every pixel"""
+        logits, target = 2 * random_tensor(rng, 2, 4, 3, 5), random_labels(rng, 4, 2, 3, 5)
+        loss, gradient = gradient_of(student, logits, target)
+        assert_same(loss, expected_loss(logits, target))
+        assert_same(gradient, expected_gradient(logits, target))
+
+    def test_gradient_where_ignored(self, student, rng):
+        """With ignored pixels: 0 there, and right at the others"""
+        logits = 2 * random_tensor(rng, 2, 4, 3, 5)
+        target = with_ignored(rng, random_labels(rng, 4, 2, 3, 5), 0.4)
         loss, gradient = gradient_of(student, logits, target)
         assert_same(loss, expected_loss(logits, target))
         assert_same(gradient, expected_gradient(logits, target))
@@ -344,10 +282,10 @@ class TestPixelCrossEntropy:
         """Large logits: the gradient is finite and right"""
         # Many pixels, so that each gradient is small: near 10000, float32 counts in steps of 0.001.
         logits = random_tensor(rng, 2, 3, 10, 12) + 1e4 * torch.from_numpy(rng.choice([-1, 1], (2, 3, 10, 12)))
-        target = with_ignored(rng, random_labels(rng, 3, 2, 10, 12), 0.2)
-        loss, gradient = gradient_of(student, logits.float(), target)
-        assert_same(loss, expected_loss(logits.float(), target))
-        assert_same(gradient, expected_gradient(logits.float(), target))
+        logits, target = logits.float(), random_labels(rng, 3, 2, 10, 12)
+        loss, gradient = gradient_of(student, logits, target)
+        assert_same(loss, expected_loss(logits, target))
+        assert_same(gradient, expected_gradient(logits, target))
 
     def test_nothing_valid(self, student, rng):
         """Without a valid pixel the loss is 0, it can be sent backwards, and the gradient is 0"""
@@ -356,58 +294,16 @@ class TestPixelCrossEntropy:
         assert_same(loss, torch.tensor(0.0))
         assert_same(gradient, torch.zeros(2, 3, 4, 5))
 
-    def test_single_pixels(self, student, rng):
-        """One picture of one pixel, one valid pixel in a batch, and a single class"""
+    def test_few_pixels(self, student, rng):
+        """One picture of one pixel, and one valid pixel in a batch"""
         logits, label = random_tensor(rng, 1, 3, 1, 1), random_labels(rng, 3, 1, 1, 1)
         assert_same(student.pixel_cross_entropy(logits, label), expected_loss(logits, label))
         logits, target = random_tensor(rng, 2, 3, 4, 5), torch.full((2, 4, 5), 255)
         target[1, draw(rng, 0, 3), draw(rng, 0, 4)] = draw(rng, 0, 2)
         assert_same(student.pixel_cross_entropy(logits, target), expected_loss(logits, target))
-        alone, zeros = random_tensor(rng, 2, 1, 3, 3), torch.zeros(2, 3, 3, dtype=torch.int64)
-        assert_same(student.pixel_cross_entropy(alone, with_ignored(rng, zeros, 0.3)), torch.tensor(0.0))
 
-    def test_inputs_unchanged(self, student, rng):
-        """Neither logits nor target are changed"""
-        logits = random_tensor(rng, 2, 3, 4, 5)
-        target = with_ignored(rng, random_labels(rng, 3, 2, 4, 5), 0.3)
-        kept_logits, kept_target = student.keep(logits), student.keep(target)
-        assert_same(student.pixel_cross_entropy(kept_logits, kept_target), expected_loss(logits, target))
-        assert_unchanged(kept_logits, logits, "logits")
-        assert_unchanged(kept_target, target, "target")
-
-    def test_shapes(self, student, rng):
-        """Logits that are not (N, C, H, W), or a target that does not belong to them, raise ValueError"""
-        logits, target = random_tensor(rng, 3, 3, 3, 4), random_labels(rng, 3, 3, 3, 4)
-        assert_same(student.pixel_cross_entropy(logits, target), expected_loss(logits, target))
-        one = (logits[:1], target[:1])
-        for wrong in (
-            (logits, target[:, None]),
-            (logits, target[:1]),
-            (logits, target.mT),
-            (logits, F.one_hot(target, 3).permute(0, 3, 1, 2)),
-            (logits, target[:, :, :1]),
-            (logits[0], target[0]),
-            (logits[:, :, 0], target[:, 0]),
-            (one[0][..., None], one[1][..., None]),
-            (logits[:, :0], target),
-        ):
-            with student.raises(ValueError):
-                student.pixel_cross_entropy(*wrong)
-
-    def test_labels(self, student, rng):
-        """Labels outside 0 to C - 1 raise ValueError, and so does a target that is not int64"""
-        logits, target = random_tensor(rng, 2, 3, 4, 5), random_labels(rng, 3, 2, 4, 5)
-        target[0, 0, :3] = torch.arange(3)
-        assert_same(student.pixel_cross_entropy(logits, target), expected_loss(logits, target))
-        for bad in (3, 3 + draw(rng, 1, 200), -1, -3, -100):
-            wrong = target.clone()
-            wrong[draw(rng, 0, 1), draw(rng, 0, 3), draw(rng, 0, 4)] = bad
-            with student.raises(ValueError):
-                student.pixel_cross_entropy(logits, wrong)
-        target[1, 2, 3] = 255
-        for wrong, options in ((target, {"ignore_index": -100}), (target.float(), {}), (target.to(torch.uint8), {})):
-            with student.raises(ValueError):
-                student.pixel_cross_entropy(logits, wrong, **options)
+    def probe_nothing_valid(self, student, rng):
+        student.pixel_cross_entropy(random_tensor(rng, 2, 3, 4, 5), torch.full((2, 4, 5), 255))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -436,111 +332,73 @@ class TestConfusionMatrix:
     @pytest.mark.weight(2)
     def test_counts(self, student, rng):
         """Random masks: rows are the truth, columns the prediction, and every pixel is counted"""
-        for num_classes, shape in ((3, (2, 9, 8)), (7, (3, 6, 10))):
+        for num_classes, shape in ((3, (2, 9, 8)), (7, (3, 6, 10)), (4, (37,))):
             target = random_labels(rng, num_classes, *shape)
             pred = noisy_prediction(rng, target, num_classes)
             assert_same(student.confusion_matrix(pred, target, num_classes), count_pairs(pred, target, num_classes))
 
-    def test_any_shape(self, student, rng):
-        """One mask, a row of pixels, a single pixel, or none"""
-        target = random_labels(rng, 4, 8, 6)
-        pred = noisy_prediction(rng, target, 4)
-        for part in (..., 2, (3, 1), slice(0, 0)):
-            assert_same(student.confusion_matrix(pred[part], target[part], 4), count_pairs(pred[part], target[part], 4))
-
     @pytest.mark.weight(2)
     def test_ignored(self, student, rng):
-        """Pixels whose target is ignored do not count, whatever was predicted there"""
+        """Pixels whose target is ignored do not count, whatever was predicted there; if all are, the counts are 0"""
         target = with_ignored(rng, random_labels(rng, 4, 2, 8, 7), 0.3)
         pred = noisy_prediction(rng, target, 4)
         assert_same(student.confusion_matrix(pred, target, 4), count_pairs(pred, target, 4))
         pred[target == 255] = 255
         assert_same(student.confusion_matrix(pred, target, 4), count_pairs(pred, target, 4))
+        unknown = torch.full_like(pred, 255)
+        assert_same(student.confusion_matrix(pred, unknown, 4), torch.zeros(4, 4, dtype=torch.int64))
 
     def test_other_ignore_index(self, student, rng):
         """Another ignore_index is used as given, also one that is a class; then it may still be predicted"""
-        for ignored in (-1, -100, 0, 3):
+        for ignored in (2, 0, -1, -100):
             target = random_labels(rng, 4, 2, 8, 7)
             pred = noisy_prediction(rng, target, 4)
             target = with_ignored(rng, target, 0.3, ignored)
             expected = count_pairs(pred, target, 4, ignored)
             assert_same(student.confusion_matrix(pred, target, 4, ignore_index=ignored), expected)
 
-    def test_nothing_valid(self, student, rng):
-        """Without a valid pixel: a matrix of zeros"""
-        num_classes = draw(rng, 2, 6)
-        pred, target = random_labels(rng, num_classes, 4, 5), torch.full((4, 5), 255)
-        expected = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-        assert_same(student.confusion_matrix(pred, target, num_classes), expected)
-
     def test_absent_classes(self, student, rng):
-        """Classes that do not occur have rows and columns of zeros; a single class gives 1 x 1"""
+        """Classes that do not occur have rows and columns of zeros; without a pixel, all are zeros"""
         num_classes = draw(rng, 8, 12)
         target, pred = random_labels(rng, 3, 6, 8) + 2, random_labels(rng, 2, 6, 8) + 3
-        assert_same(student.confusion_matrix(pred, target, num_classes), count_pairs(pred, target, num_classes))
-        ones = torch.zeros(3, draw(rng, 2, 9), dtype=torch.int64)
-        assert_same(student.confusion_matrix(ones, ones, 1), torch.tensor([[ones.numel()]]))
+        for part in (slice(None), slice(0, 0)):
+            expected = count_pairs(pred[part], target[part], num_classes)
+            assert_same(student.confusion_matrix(pred[part], target[part], num_classes), expected)
 
-    @pytest.mark.weight(2)
-    def test_small_integers(self, student, rng):
-        """Labels of 8, 16 and 32 bits, also different ones for prediction and truth: nothing overflows"""
-        for dtype, other, num_classes in (
-            (torch.uint8, torch.uint8, 220),
-            (torch.int8, torch.int8, 100),
-            (torch.uint8, torch.int8, 100),
-            (torch.int16, torch.int16, 220),
-            (torch.int32, torch.int64, 220),
-        ):
+    def test_bytes(self, student, rng):
+        """Labels in bytes, as image files hold them: nothing overflows, and no label is taken for another"""
+        for num_classes, ignored in ((220, 255), (256, -1)):
             target = random_labels(rng, num_classes, 20, 16)
-            target[:, 3:10] = num_classes - 1  # more than a byte can count
+            target[:, 3:10] = num_classes - 1
             pred = noisy_prediction(rng, target, num_classes)
-            pred[:, 3:18] = num_classes - 1
-            expected = count_pairs(pred, target, num_classes)
-            assert_same(student.confusion_matrix(pred.to(dtype), target.to(other), num_classes), expected)
-
-    def test_inputs_unchanged(self, student, rng):
-        """Neither the prediction nor the truth is changed"""
-        target = with_ignored(rng, random_labels(rng, 4, 7, 8), 0.3)
-        pred = noisy_prediction(rng, target, 4)
-        kept_pred, kept_target = student.keep(pred), student.keep(target)
-        assert_same(student.confusion_matrix(kept_pred, kept_target, 4), count_pairs(pred, target, 4))
-        assert_unchanged(kept_pred, pred, "pred")
-        assert_unchanged(kept_target, target, "target")
-
-    def test_shapes(self, student, rng):
-        """Prediction and truth of different shapes raise ValueError, also where they have as many pixels"""
-        target = random_labels(rng, 3, 2, 4, 5)
-        pred = noisy_prediction(rng, target, 3)
-        assert_same(student.confusion_matrix(pred, target, 3), count_pairs(pred, target, 3))
-        for wrong in (pred[:1], pred[0], pred.mT, pred.flatten(), pred[:, None]):
-            with student.raises(ValueError):
-                student.confusion_matrix(wrong, target, 3)
+            pred[:, 3:18] = num_classes - 1  # more than a byte can count
+            expected = count_pairs(pred, target, num_classes, ignored)
+            got = student.confusion_matrix(pred.to(torch.uint8), target.to(torch.uint8), num_classes, ignored)
+            assert_same(got, expected)
 
     @pytest.mark.weight(2)
     def test_labels_outside(self, student, rng):
-        """A label too large or negative at a pixel that counts raises ValueError, in prediction and truth"""
+        """Labels of classes are counted; one outside them raises ValueError, in prediction and truth"""
         num_classes = draw(rng, 3, 6)
         target = random_labels(rng, num_classes, 5, 6)
         pred = noisy_prediction(rng, target, num_classes)
         assert_same(student.confusion_matrix(pred, target, num_classes), count_pairs(pred, target, num_classes))
-        for bad in (num_classes, num_classes + draw(rng, 1, 99), -1, -num_classes):
-            for number in range(2):
-                pair = [pred.clone(), target.clone()]
-                pair[number][0, draw(rng, 0, 4)] = bad
+        for number in range(2):
+            for bad in (num_classes, num_classes + draw(rng, 1, 99), -1, -num_classes):
+                pair, column = [pred.clone(), target.clone()], draw(rng, 0, 4)
+                pair[0][0, column], pair[1][0, column] = 1, 1
+                pair[number][0, column] = bad
                 with student.raises(ValueError):
                     student.confusion_matrix(*pair, num_classes)
         pred[2, 3] = 255  # ignored is what the truth says, not the prediction
         with student.raises(ValueError):
             student.confusion_matrix(pred, target, num_classes)
 
-    def test_not_integers(self, student, rng):
-        """Labels that are floats raise ValueError, in prediction and truth"""
-        target = random_labels(rng, 3, 4, 5)
+    def probe_prediction_outside(self, student, rng):
+        target = random_labels(rng, 3, 5, 6)
         pred = noisy_prediction(rng, target, 3)
-        assert_same(student.confusion_matrix(pred, target, 3), count_pairs(pred, target, 3))
-        for wrong in ((pred.float(), target), (pred, target.double())):
-            with student.raises(ValueError):
-                student.confusion_matrix(*wrong, 3)
+        pred[target == 1] = 3
+        student.confusion_matrix(pred, target, 3)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -588,7 +446,7 @@ class TestIouPerClass:
     @pytest.mark.weight(2)
     def test_random_counts(self, student, rng):
         """Matrices of 2 to 9 classes, all of which occur"""
-        for num_classes in (2, draw(rng, 3, 5), draw(rng, 6, 9)):
+        for num_classes in (draw(rng, 3, 5), 2, draw(rng, 6, 9)):
             confusion = random_matrix(rng, num_classes)
             assert_same(student.iou_per_class(confusion), expected_ious(confusion))
 
@@ -621,26 +479,10 @@ class TestIouPerClass:
         assert_same(student.iou_per_class(confusion), expected_ious(confusion))
 
     def test_extremes(self, student, rng):
-        """Everything right gives 1, everything wrong 0, no pixel at all NaN, a single class 1"""
-        counts = random_labels(rng, 90, 3) + 1
-        right = torch.diag(counts)
-        for confusion in (right, right.roll(1, 0), 0 * right, right[:1, :1]):
+        """Everything right gives 1, everything wrong 0, no pixel at all NaN"""
+        right = torch.diag(random_labels(rng, 90, 3) + 1)
+        for confusion in (right, right.roll(1, 0), 0 * right):
             assert_same(student.iou_per_class(confusion), expected_ious(confusion))
-
-    def test_input_unchanged(self, student, rng):
-        """The matrix is not changed"""
-        confusion = random_matrix(rng, 3)
-        kept = student.keep(confusion)
-        assert_same(student.iou_per_class(kept), expected_ious(confusion))
-        assert_unchanged(kept, confusion, "the confusion matrix")
-
-    def test_not_square(self, student, rng):
-        """What is no square matrix raises ValueError"""
-        confusion = random_matrix(rng, 4)
-        assert_same(student.iou_per_class(confusion), expected_ious(confusion))
-        for wrong in (confusion[:3], confusion[:, 1:], confusion[0], confusion[None].repeat(4, 1, 1)):
-            with student.raises(ValueError):
-                student.iou_per_class(wrong)
 
 
 class TestMeanIou:
@@ -649,7 +491,7 @@ class TestMeanIou:
     @pytest.mark.weight(2)
     def test_random_counts(self, student, rng):
         """Matrices of 2 to 9 classes, all of which occur: a Python float"""
-        for num_classes in (2, draw(rng, 3, 5), draw(rng, 6, 9)):
+        for num_classes in (draw(rng, 3, 5), 2, draw(rng, 6, 9)):
             confusion = random_matrix(rng, num_classes)
             assert_same(student.mean_iou(confusion), expected_mean(confusion))
 
@@ -660,37 +502,22 @@ class TestMeanIou:
             confusion = without(random_matrix(rng, 6), *absent)
             assert_same(student.mean_iou(confusion), expected_mean(confusion))
 
-    def test_never_right(self, student, rng):
-        """Classes that are only predicted, or only in the truth, count with 0"""
-        for only in ((0, slice(None)), (slice(None), 2)):
-            confusion = random_matrix(rng, 4)
-            confusion[only] = 0
-            assert_same(student.mean_iou(confusion), expected_mean(confusion))
+    def test_only_predicted(self, student, rng):
+        """A class that is predicted though it is not in the truth counts with 0"""
+        confusion = random_matrix(rng, 4)
+        confusion[draw(rng, 0, 3)] = 0
+        assert_same(student.mean_iou(confusion), expected_mean(confusion))
 
     def test_all_background(self, student, rng):
-        """A prediction of nothing but background, on a truth that is mostly background"""
-        counts = torch.tensor([draw(rng, 900, 999), draw(rng, 5, 40), draw(rng, 5, 40)])
+        """A prediction of nothing but background: the classes that were missed count with 0"""
         confusion = torch.zeros(3, 3, dtype=torch.int64)
-        confusion[:, 0] = counts
+        confusion[:, 0] = torch.tensor([draw(rng, 900, 999), draw(rng, 5, 40), draw(rng, 5, 40)])
         assert_same(student.mean_iou(confusion), expected_mean(confusion))
 
     def test_nothing_seen(self, student, rng):
-        """No pixel at all gives NaN; a single pixel that is right, 1"""
+        """A single pixel that is right gives 1; no pixel at all, NaN"""
         num_classes = draw(rng, 2, 6)
         confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-        assert_same(student.mean_iou(confusion), math.nan)
         confusion[1, 1] = 1
         assert_same(student.mean_iou(confusion), 1.0)
-
-    def test_large_counts(self, student, rng):
-        """Counts of a large data set, up to a million of millions"""
-        confusion = random_matrix(rng, 4) * 10**10 + random_labels(rng, 1000, 4, 4)
-        assert_same(student.mean_iou(confusion), expected_mean(confusion))
-
-    def test_not_square(self, student, rng):
-        """What is no square matrix raises ValueError"""
-        confusion = random_matrix(rng, 4)
-        assert_same(student.mean_iou(confusion), expected_mean(confusion))
-        for wrong in (confusion[:3], confusion[:, 1:], confusion[0]):
-            with student.raises(ValueError):
-                student.mean_iou(wrong)
+        assert_same(student.mean_iou(0 * confusion), math.nan)

@@ -58,19 +58,6 @@ class TestInstancesToSemantic:
         with pytest.raises(ValueError, match="2 classes"):
             instances_to_semantic(torch.tensor([[0, bad]]), torch.tensor([0, 1]))
 
-    @pytest.mark.parametrize(
-        ("instances", "class_of"),
-        [
-            (torch.zeros(1, 2, 2).long(), torch.zeros(2).long()),
-            (torch.zeros(2, 2).long(), torch.zeros(2, 1).long()),
-            (torch.zeros(2, 2), torch.zeros(2).long()),
-            (torch.zeros(2, 2).long(), torch.zeros(2, dtype=torch.uint8)),
-        ],
-    )
-    def test_refuses_other_shapes_and_dtypes(self, instances, class_of):
-        with pytest.raises(ValueError, match="expected"):
-            instances_to_semantic(instances, class_of)
-
 
 class TestBoundaryMask:
     def test_agrees_with_scikit_image(self):
@@ -104,11 +91,6 @@ class TestBoundaryMask:
         lost = boundary_mask(nuclei) & ~boundary_mask((nuclei > 0).long())
         assert lost.sum() > 100
         assert (nuclei[lost] > 0).all()
-
-    @pytest.mark.parametrize("shape", [(), (5,)])
-    def test_refuses(self, shape):
-        with pytest.raises(ValueError, match="mask"):
-            boundary_mask(torch.zeros(shape).long())
 
 
 class TestPixelCrossEntropy:
@@ -172,21 +154,6 @@ class TestPixelCrossEntropy:
         loss.backward()
         assert loss == 0 and (logits.grad == 0).all()
 
-    @pytest.mark.parametrize("shape", [(2, 1, 3, 4), (3, 4), (2, 4, 3), (1, 3, 4), (2, 3, 4, 1)])
-    def test_refuses_other_shapes(self, shape):
-        with pytest.raises(ValueError, match=r"\(N, H, W\)"):
-            pixel_cross_entropy(torch.zeros(2, 5, 3, 4), torch.zeros(shape).long())
-
-    @pytest.mark.parametrize("bad", [2, 254, -1, -100])
-    def test_refuses_other_labels(self, bad):
-        with pytest.raises(ValueError, match="2 classes"):
-            pixel_cross_entropy(torch.zeros(1, 2, 1, 2), torch.tensor([[[0, bad]]]))
-
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.int32])
-    def test_refuses_other_dtypes(self, dtype):
-        with pytest.raises(ValueError, match="int64"):
-            pixel_cross_entropy(torch.zeros(1, 2, 1, 2), torch.zeros(1, 1, 2, dtype=dtype))
-
 
 class TestConfusionMatrix:
     @pytest.mark.parametrize("ignore_index", [255, -1])
@@ -229,13 +196,6 @@ class TestConfusionMatrix:
         with pytest.raises(ValueError, match="2 classes"):
             confusion_matrix(torch.tensor(pred), torch.tensor(target), 2)
 
-    def test_refuses_floats_and_other_shapes(self):
-        labels = torch.zeros(2, 3).long()
-        with pytest.raises(ValueError, match="integer"):
-            confusion_matrix(labels.float(), labels, 2)
-        with pytest.raises(ValueError, match="shape"):
-            confusion_matrix(labels[:1], labels, 2)
-
 
 class TestIou:
     def test_agrees_with_torchmetrics(self):
@@ -270,9 +230,3 @@ class TestIou:
         assert type(mean_iou(LECTURE)) is float
         assert math.isnan(mean_iou(torch.zeros(3, 3).long()))
         assert iou_per_class(LECTURE).dtype == torch.float64
-
-    @pytest.mark.parametrize("function", [iou_per_class, mean_iou])
-    @pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 2, 2)])
-    def test_refuses(self, function, shape):
-        with pytest.raises(ValueError, match="square"):
-            function(torch.ones(shape).long())
