@@ -93,7 +93,7 @@ def step_of_one_pixel(image, window, stride):
 
 @misconception("extract_windows", breaks="test_no_copy", hint=2, source="students' answers")
 def every_window_copied(image, window, stride):
-    """The values are right, but the pixels were copied: at stride 8 each one up to 64 times. A view shares them."""
+    """The pixels were copied, at window 64 and stride 8 each one up to 64 times. A view shares them."""
     rows, cols = (range(0, size - window + 1, stride) for size in image.shape[1:])
     return torch.stack([torch.stack([image[:, y : y + window, x : x + window] for x in cols]) for y in rows])
 
@@ -354,14 +354,10 @@ def output_channels_forgotten(layers, height, width):
     return count(layers, height, width, cost, weights, positions)
 
 
-@misconception("multiply_adds", breaks="test_convolutions", hint=2, source="students' answers")
+@misconception("multiply_adds", breaks=("test_convolutions", "test_pooling"), hint=2, source="students' answers")
 def stride_forgotten(layers, height, width):
-    """The stride of a convolution is not used: it moves by one pixel in your count."""
-
-    def size_after(size, layer):
-        return positions(size, layer | {"stride": 1} if layer["kind"] == "conv" else layer)
-
-    return count(layers, height, width, products, weights, size_after)
+    """The stride is not used: a kernel moves by one pixel in your count."""
+    return count(layers, height, width, products, weights, lambda size, layer: positions(size, layer | {"stride": 1}))
 
 
 @misconception("multiply_adds", breaks=("test_convolutions", "test_dense"), hint=2, source="students' answers")

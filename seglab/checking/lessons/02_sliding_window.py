@@ -28,12 +28,12 @@ class TestWindowStarts:
         assert_same(student.window_starts(256, 64, 8), first + others)
 
     def test_leftover_pixels(self, student):
-        """11 pixels, window 4, stride 3: the last window ends at pixel 9, and pixel 10 is left over"""
-        assert_same(student.window_starts(11, 4, 3), [0, 3, 6])
+        """15 pixels, window 7, stride 3: the last window covers pixels 6 to 12, and 13 and 14 are left over"""
+        assert_same(student.window_starts(15, 7, 3), [0, 3, 6])
 
     def test_exactly_one(self, student):
         """A window as large as the picture fits once"""
-        assert_same(student.window_starts(7, 7, 2), [0])
+        assert_same(student.window_starts(8, 8, 2), [0])
 
     def test_window_larger_than_picture(self, student):
         """9 pixels hold a window of 8 at two places; 7 pixels hold none: an empty list"""
@@ -50,24 +50,27 @@ class TestExtractWindows:
         assert_same(got, torch.zeros(2, 3, 3, 4, 4))
 
     def test_values(self, student):
-        """Two channels of 4 x 6 numbered pixels, window 2, stride 2: first index down, second index to the right"""
-        got = student.extract_windows(counting_picture(4, 6, channels=2), 2, 2)
-        sides = torch.meshgrid(*(torch.arange(n) for n in (2, 3, 2, 2, 2)), indexing="ij")
+        """Two channels of 5 x 8 numbered pixels, window 3, stride 2: first index down, second index to the right"""
+        got = student.extract_windows(counting_picture(5, 8, channels=2), 3, 2)
+        sides = torch.meshgrid(*(torch.arange(n) for n in (2, 3, 2, 3, 3)), indexing="ij")
         row, col, channel, down, across = sides
-        assert_same(got, 100.0 * channel + 6 * (2 * row + down) + 2 * col + across)
+        assert_same(got, 100.0 * channel + 8 * (2 * row + down) + 2 * col + across)
 
     def test_view(self, student):
         """The picture is painted over after the call, and the windows show it: they are a view"""
-        picture = student.keep(counting_picture(3, 4))
+        picture = student.keep(counting_picture(4, 5, channels=2))
         kept = student.extract_windows.kept(picture, 3, 1)
         picture.call("fill_", 7.0)
-        assert_same(kept.call("clone"), torch.full((1, 2, 1, 3, 3), 7.0))
+        assert_same(kept.call("clone"), torch.full((2, 3, 2, 3, 3), 7.0))
 
     def test_view_of_a_view(self, student):
-        """The picture is a view itself, the transpose of 3 x 2 numbered pixels"""
-        picture = student.keep(counting_picture(3, 2)).call("transpose", 1, 2, keep=True)
-        got = student.extract_windows(picture, 2, 1)
-        assert_same(got, torch.tensor([[[[[0.0, 2], [1, 3]]], [[[2, 4], [3, 5]]]]]))
+        """The picture is a view itself, cropped and transposed from 4 x 2 numbered pixels; then it is painted over"""
+        memory = student.keep(counting_picture(4, 2))
+        picture = memory.call("narrow", 1, 1, 3, keep=True).call("transpose", 1, 2, keep=True)  # pixels 2 4 6, 3 5 7
+        kept = student.extract_windows.kept(picture, 2, 1)
+        assert_same(kept.call("clone"), torch.tensor([[[[[2.0, 4], [3, 5]]], [[[4, 6], [5, 7]]]]]))
+        memory.call("fill_", 9.0)
+        assert_same(kept.call("clone"), torch.full((1, 2, 1, 2, 2), 9.0))
 
 
 class TestSlidingWindowScores:
@@ -122,8 +125,8 @@ class TestSlidingWindowScores:
 
 
 def scores_of(labels):
-    """Scores (num_classes, rows, cols) whose largest entry is at the given class."""
-    return nn.functional.one_hot(torch.tensor(labels)).permute(2, 0, 1).float()
+    """Scores (num_classes, rows, cols): -1 for the given class, -3 for the others."""
+    return 2.0 * nn.functional.one_hot(torch.tensor(labels)).permute(2, 0, 1) - 3
 
 
 class TestScoresToMask:
@@ -151,14 +154,14 @@ class TestScoresToMask:
         assert_same(got, torch.tensor([upper] * 3 + [lower] * 3))
 
     def test_equal_distance(self, student):
-        """Window 3, stride 2 on 7 x 3 pixels: pixel 2 lies between centres 1 and 3; the earlier one wins"""
-        got = student.scores_to_mask(scores_of([[3], [1], [2]]), (7, 3), 3, 2)
-        assert_same(got, torch.tensor([3, 3, 3, 1, 1, 2, 2])[:, None].repeat(1, 3))
+        """Window 5, stride 2 on 9 x 5 pixels: pixel 3 lies between centres 2 and 4; the earlier one wins"""
+        got = student.scores_to_mask(scores_of([[3], [1], [2]]), (9, 5), 5, 2)
+        assert_same(got, torch.tensor([3, 3, 3, 3, 1, 1, 2, 2, 2])[:, None].repeat(1, 5))
 
     def test_equal_distance_even(self, student):
-        """Window 4, stride 3 on 4 x 10 pixels: centres at 1.5, 4.5, 7.5, and pixels 3 and 6 lie between two"""
-        got = student.scores_to_mask(scores_of([[3, 1, 2]]), (4, 10), 4, 3)
-        assert_same(got, torch.tensor([[3, 3, 3, 3, 1, 1, 1, 2, 2, 2]] * 4))
+        """Window 6, stride 3 on 6 x 12 pixels: centres at 2.5, 5.5, 8.5, and pixels 4 and 7 lie between two"""
+        got = student.scores_to_mask(scores_of([[3, 1, 2]]), (6, 12), 6, 3)
+        assert_same(got, torch.tensor([[3, 3, 3, 3, 3, 1, 1, 1, 2, 2, 2, 2]] * 6))
 
 
 class TestSharedFeatureScores:
@@ -182,8 +185,9 @@ class TestSharedFeatureScores:
     def test_feature_window(self, student):
         """A 3 x 3 mean and pooling 2 x 2, no padding: a window of 8 pixels is 3 features wide, not 8 / 2"""
         features = nn.Sequential(nn.AvgPool2d(3, 1), nn.AvgPool2d(2))
-        got = student.shared_feature_scores(features, corners, counting_picture(8, 10), 8, 2, 2)
-        assert_same(got, torch.tensor([[[16.5, 18.5]], [[60.5, 62.5]]]))
+        got = student.shared_feature_scores(features, corners, counting_picture(10, 12), 8, 2, 2)
+        first = torch.tensor([[19.5, 21.5, 23.5], [43.5, 45.5, 47.5]])
+        assert_same(got, torch.stack([first, first + 52]))
 
     def test_features_once(self, student):
         """Features are computed once from the whole picture; one picture of a single window may come besides"""
@@ -230,6 +234,12 @@ class TestSharedFeatureScores:
 class TestMultiplyAdds:
     """multiply_adds: what one forward pass costs"""
 
+    def probe_padded(self, student):
+        student.multiply_adds([conv(3, 5, 3, padding=1)], 17, 31)
+
+    def probe_strided(self, student):
+        student.multiply_adds([conv(3, 5, 3, stride=3)], 18, 33)
+
     def test_one_convolution(self, student):
         """3 channels to 6, kernel 5, on 32 x 20 pixels: 28 x 16 places of 5 x 5 x 3 x 6"""
         assert_same(student.multiply_adds([conv(3, 6, 5)], 32, 20), 201600)
@@ -239,8 +249,8 @@ class TestMultiplyAdds:
         assert_same(student.multiply_adds([conv(1, 1, 3, 2, 1)], 8, 7), 144)
 
     def test_pooling(self, student):
-        """Pooling costs nothing but shrinks the map, 7 x 6 pixels to 3 x 3: 84 before it, then 90"""
-        assert_same(student.multiply_adds([conv(1, 2, 1), pool(), conv(2, 5, 1)], 7, 6), 84 + 90)
+        """Pooling 3 x 3 with stride 2 costs nothing but shrinks the map, 7 x 6 pixels to 3 x 2: 84 before, then 60"""
+        assert_same(student.multiply_adds([conv(1, 2, 1), pool(3, 2), conv(2, 5, 1)], 7, 6), 84 + 60)
 
     def test_dense(self, student):
         """Three dense layers after 4 channels of 3 x 2: 24 inputs to 10 outputs, 10 to 5, 5 to 3"""
