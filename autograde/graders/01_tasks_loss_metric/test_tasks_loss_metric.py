@@ -394,6 +394,10 @@ class TestConfusionMatrix:
         with student.raises(ValueError):
             student.confusion_matrix(pred, target, num_classes)
 
+    def probe_many_classes(self, student, rng):
+        target = scattered(rng, [0, 1, 255, 299], 6, 7)  # 255 is a class, and is ignored
+        student.confusion_matrix(noisy_prediction(rng, target, 300), target, 300)
+
     def probe_prediction_outside(self, student, rng):
         target = random_labels(rng, 3, 5, 6)
         pred = noisy_prediction(rng, target, 3)
@@ -456,9 +460,9 @@ class TestIouPerClass:
         assert_same(student.iou_per_class(confusion), expected_ious(confusion))
 
     def test_only_predicted(self, student, rng):
-        """A class that is predicted though it is not in the truth has 0"""
-        confusion = random_matrix(rng, 4)
-        confusion[draw(rng, 0, 3)] = 0
+        """A class that is only predicted has 0, and so has another one that is only in the truth"""
+        confusion = random_matrix(rng, 5)
+        confusion[draw(rng, 0, 2)], confusion[:, draw(rng, 3, 4)] = 0, 0
         assert_same(student.iou_per_class(confusion), expected_ious(confusion))
 
     def test_only_in_the_truth(self, student, rng):
@@ -508,10 +512,11 @@ class TestMeanIou:
         confusion[draw(rng, 0, 3)] = 0
         assert_same(student.mean_iou(confusion), expected_mean(confusion))
 
-    def test_all_background(self, student, rng):
-        """A prediction of nothing but background: the classes that were missed count with 0"""
+    def test_missed_class(self, student, rng):
+        """Nearly all is background, and predicted so: a class that was missed counts with 0"""
         confusion = torch.zeros(3, 3, dtype=torch.int64)
         confusion[:, 0] = torch.tensor([draw(rng, 900, 999), draw(rng, 5, 40), draw(rng, 5, 40)])
+        confusion[1, 1] = draw(rng, 3, 9)
         assert_same(student.mean_iou(confusion), expected_mean(confusion))
 
     def test_nothing_seen(self, student, rng):

@@ -120,10 +120,16 @@ class TestPixelCrossEntropy:
         assert_same(student.pixel_cross_entropy(scores.float(), truth), torch.tensor(expected))
 
     def test_ignored(self, student):
-        """Four pixels of which one counts, with probability 0.8 for its label: log 1.25, not a quarter of it"""
-        scores = torch.tensor([0.0, math.log(8), 0.0])[None, :, None, None].repeat(1, 1, 2, 2)
-        got = student.pixel_cross_entropy(scores, torch.tensor([[[255, 1], [255, 255]]]))
-        assert_same(got, torch.tensor(math.log(1.25)))
+        """Two pictures of two pixels, one of them is ignored; the labels of the others have 0.8, 0.8 and 0.1"""
+        scores = torch.tensor([0.0, math.log(8), 0.0])[None, :, None, None].repeat(2, 1, 1, 2)
+        got = student.pixel_cross_entropy(scores, torch.tensor([[[1, 255]], [[1, 2]]]))
+        assert_same(got, torch.tensor((2 * math.log(1.25) + math.log(10)) / 3))
+
+    def test_other_ignored(self, student):
+        """With ignore_index=1, a pixel of class 1 does not count; the labels of the others have 0.8 and 0.1"""
+        scores = torch.tensor([math.log(8), 0.0, 0.0])[None, :, None, None].repeat(1, 1, 1, 3)
+        got = student.pixel_cross_entropy(scores, torch.tensor([[[0, 1, 2]]]), ignore_index=1)
+        assert_same(got, torch.tensor((math.log(1.25) + math.log(10)) / 2))
 
     def test_large_logits(self, student):
         """Logits of 10000 and -10000: a right answer costs 0, a wrong one 20000, half of each 10000"""
@@ -164,10 +170,6 @@ class TestPixelCrossEntropy:
     def probe_far_apart(self, student):
         look_at_gradient(student, [[[[1.0, 0.0, 0.3]], [[0.5, 1000.0, -0.7]]]], [[[0, 0, 1]]])
 
-    def probe_a_class_is_ignored(self, student):
-        scores = torch.tensor([[[[0.5, -1.0, 2.0]], [[2.0, 0.0, 0.1]], [[1.0, 0.3, -0.4]]]])
-        student.pixel_cross_entropy(scores, torch.tensor([[[2, 0, 1]]]), 1)
-
 
 class TestConfusionMatrix:
     """confusion_matrix: what was taken for what"""
@@ -180,7 +182,8 @@ class TestConfusionMatrix:
     def test_ignored(self, student):
         """Two of four pixels have the target 255, and do not count, whatever was predicted there"""
         found, truth = torch.tensor([[1, 0], [0, 1]]), torch.tensor([[1, 255], [255, 0]])
-        assert_same(student.confusion_matrix(found, truth, 2), torch.tensor([[0, 1], [0, 1]]))
+        for everywhere in (found, torch.where(truth == 255, 255, found)):
+            assert_same(student.confusion_matrix(everywhere, truth, 2), torch.tensor([[0, 1], [0, 1]]))
 
     def test_other_ignored(self, student):
         """With ignore_index=1, pixels of class 1 do not count; a pixel of class 0 that was taken for 1 does"""
@@ -196,11 +199,12 @@ class TestConfusionMatrix:
         assert_same(got, torch.tensor([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]))
 
     def test_bytes(self, student):
-        """Labels in bytes, 30 classes, 300 pixels of class 29, all found: 300 in the last cell"""
-        labels = torch.full((300,), 29, dtype=torch.uint8)
-        expected = torch.zeros(30, 30, dtype=torch.int64)
-        expected[29, 29] = 300
-        assert_same(student.confusion_matrix(labels, labels, 30), expected)
+        """300 pixels of the last class, in bytes, all found: of 30 classes, and of 256 with ignore_index=-1"""
+        for num_classes, ignored in ((30, 255), (256, -1)):
+            labels = torch.full((300,), num_classes - 1, dtype=torch.uint8)
+            expected = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+            expected[-1, -1] = 300
+            assert_same(student.confusion_matrix(labels, labels, num_classes, ignored), expected)
 
     def test_labels_outside(self, student):
         """With two classes, a label 2 raises ValueError, in the prediction as well as in the truth"""
@@ -208,6 +212,9 @@ class TestConfusionMatrix:
         for pair in ((bad, good), (good, bad)):
             with student.raises(ValueError):
                 student.confusion_matrix(*pair, 2)
+
+    def probe_many_classes(self, student):
+        student.confusion_matrix(torch.tensor([0, 255, 7, 2]), torch.tensor([1, 255, 255, 2]), 300)
 
     def probe_prediction_outside(self, student):
         student.confusion_matrix(torch.tensor([3, 1, 2, 0, 3, 1]), torch.tensor([0, 1, 2, 0, 1, 1]), 3)
@@ -242,16 +249,17 @@ class TestMeanIou:
     """mean_iou: one number for a whole data set"""
 
     def test_two_classes(self, student):
-        """[[6, 2], [1, 3]]: the mean of 2/3 and 1/2, a Python float"""
-        assert_same(student.mean_iou(torch.tensor([[6, 2], [1, 3]])), 7 / 12)
+        """[[8, 2], [1, 3]]: the mean of 8/11 and 1/2, a Python float"""
+        assert_same(student.mean_iou(torch.tensor([[8, 2], [1, 3]])), (8 / 11 + 1 / 2) / 2)
 
     def test_absent_class(self, student):
-        """IoU 3/4, NaN and 4/5: the mean of the two that are numbers"""
-        assert_same(student.mean_iou(torch.tensor([[3, 0, 1], [0, 0, 0], [0, 0, 4]])), 0.775)
+        """IoU 3/4, NaN and 8/9: the mean of the two that are numbers"""
+        assert_same(student.mean_iou(torch.tensor([[3, 0, 1], [0, 0, 0], [0, 0, 8]])), (3 / 4 + 8 / 9) / 2)
 
     def test_never_right(self, student):
-        """IoU 1/2, 0 for a class that is only predicted, 0 for one only in the truth: the mean of all three"""
-        assert_same(student.mean_iou(torch.tensor([[4, 1, 0], [0, 0, 0], [3, 0, 0]])), 0.5 / 3)
+        """IoU 1/2, 0 for a class that is only predicted, 0 for one only in the truth, and 1: the mean of all four"""
+        rows = [[4, 1, 0, 0], [0, 0, 0, 0], [3, 0, 0, 0], [0, 0, 0, 2]]
+        assert_same(student.mean_iou(torch.tensor(rows)), 1.5 / 4)
 
     def test_libraries_disagree(self, student):
         """The lecture's matrix, on which eight conventions give eight answers: class 2 counts 0, class 3 not at all"""
