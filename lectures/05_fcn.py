@@ -77,11 +77,11 @@ truth = scenes.masks  # (100, 128, 128)
 score = nn.Conv2d(128, 5, 1)
 score.weight.data = dense.weight.data.clone()[:, :, None, None]  # (5, 128, 1, 1)
 score.bias.data = dense.bias.data.clone()
-dense_classifier = nn.Sequential(stages, score).eval()
+map_classifier = nn.Sequential(stages, score).eval()
 
-maps = predict_logits(dense_classifier, scenes.images)  # (100, 5, 4, 4)
+maps = predict_logits(map_classifier, scenes.images)  # (100, 5, 4, 4)
 with torch.no_grad():
-    assert torch.allclose(dense_classifier(val_crops[:9]).mean((2, 3)), classifier(val_crops[:9]), atol=1e-4)
+    assert torch.allclose(map_classifier(val_crops[:9]).mean((2, 3)), classifier(val_crops[:9]), atol=1e-4)
 print("a scene", tuple(scenes.images.shape[1:]), "gives a map", tuple(maps.shape[1:]))
 assert maps.shape == (100, 5, 4, 4)
 

@@ -8,7 +8,6 @@ Segmentation", PAMI 2017, sections 3.3 and 4.2, and the networks in shelhamer/fc
 """
 
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 from itertools import pairwise
 
 import torch
@@ -17,42 +16,25 @@ from torch import Tensor, nn
 
 
 def upsample_nearest(x: Tensor, factor: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, factor * H, factor * W), in any dtype: each value becomes a block of factor x factor.
-
-    Raises TypeError for a factor that is not a plain int, ValueError for one below 1 or if x is not 4-D.
-    """
-    _check_upsampling(x, factor)
+    """(N, C, H, W) -> (N, C, factor * H, factor * W), in any dtype: each value becomes a block of factor x factor."""
     return x.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)  # (N, C, factor * H, factor * W)
 
 
 def upsample_bilinear(x: Tensor, factor: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, factor * H, factor * W) with half-pixel centres, floats in and out.
+    """(N, C, H, W) -> (N, C, factor * H, factor * W), floats, with half-pixel centres.
 
     Output pixel i lies at (i + 0.5) / factor - 0.5 between the input's pixels; beyond the outermost ones their values
-    go on. Raises what `upsample_nearest` raises, and ValueError for integers: class numbers have no in-between.
+    go on.
     """
-    _check_upsampling(x, factor)
-    if not x.is_floating_point():
-        raise ValueError(f"interpolation needs floats, got {x.dtype}")
     for dim in (2, 3):
         last = x.shape[dim] - 1
-        place = (torch.arange(factor * (last + 1), dtype=torch.float64) + 0.5) / factor - 0.5
-        place = place.clamp(0, last)
+        place = ((torch.arange(factor * (last + 1), dtype=x.dtype) + 0.5) / factor - 0.5).clamp(0, last)
         before = place.long()
         after = (before + 1).clamp(max=last)
-        share = (place - before).to(x.dtype)  # of the pixel after
+        share = place - before  # of the pixel after
         share = share[:, None] if dim == 2 else share
         x = x.index_select(dim, before) * (1 - share) + x.index_select(dim, after) * share
     return x
-
-
-def _check_upsampling(x: Tensor, factor: int) -> None:
-    if type(factor) is not int:  # isinstance would let True pass
-        raise TypeError(f"factor must be an int, got {factor!r}")
-    if factor < 1:
-        raise ValueError(f"factor must be at least 1, got {factor}")
-    if x.ndim != 4:
-        raise ValueError(f"expected (N, C, H, W), got shape {tuple(x.shape)}")
 
 
 def bilinear_kernel(factor: int, num_channels: int) -> Tensor:
@@ -61,10 +43,7 @@ def bilinear_kernel(factor: int, num_channels: int) -> Tensor:
     For a transposed convolution with stride `factor` and padding `factor // 2`, which makes the map `factor` times as
     large. Channels are kept apart. Away from the border it is `upsample_bilinear`; the outer `factor // 2` pixels come
     out too small, because what lies beyond the border counts as 0.
-    Raises ValueError for a number below 1.
     """
-    if factor < 1 or num_channels < 1:
-        raise ValueError(f"factor and num_channels must be at least 1, got {factor} and {num_channels}")
     size = 2 * factor - factor % 2
     distance = (torch.arange(size) - (size - 1) / 2).abs()  # from the kernel's centre, in pixels of the output
     tent = 1 - distance / factor  # (k,)
@@ -76,27 +55,23 @@ def crop_offset(layers: Iterable[dict], onto: Iterable[dict] = ()) -> int:
 
     Both chains begin at the picture. The answer is the row (and column) of the first map whose centre lies on the
     centre of row 0 of the second. A layer is a dict in the words of `seglab.layers`: "kind" is "conv", "pool" or
-    "deconv" (a transposed convolution), "kernel_size", "stride", and where they are not 0 and 1 "padding", "dilation".
-    Raises ValueError for an unknown kind, if the maps have different jumps, or if no row >= 0 lies there exactly.
+    "deconv" (a transposed convolution), "kernel_size", "stride", and "padding" where it is not 0; nothing is dilated.
+    Strides are powers of 2, so that floats are exact.
+    Raises ValueError if there is no such row: the jumps differ, it is no whole number, or it is negative.
     """
-    jump, start = _grid(layers)
-    other_jump, other_start = _grid(onto)
-    if jump != other_jump:
-        raise ValueError(f"one map has a jump of {jump} pixels, the other of {other_jump}")
-    offset = (other_start - start) / jump
-    if offset < 0 or offset.denominator != 1:
-        raise ValueError(f"the maps would lie on each other at row {offset}, which there is not")
-    return int(offset)
+    (jump, start), (other_jump, other_start) = _grid(layers), _grid(onto)
+    row = (other_start - start) / jump
+    if jump != other_jump or row < 0 or row % 1:
+        raise ValueError(f"no row lies there: jumps of {jump} and {other_jump}, row {row}")
+    return int(row)
 
 
-def _grid(layers: Iterable[dict]) -> tuple[Fraction, Fraction]:
-    """Step between neighbours of the last map and centre of its first row, in pixels of the picture."""
-    jump, start = Fraction(1), Fraction(0)  # exact: a stride of 3 makes thirds
+def _grid(layers: Iterable[dict]) -> tuple[float, float]:
+    """Jump of the last map and start, the centre of its row 0, both in pixels of the picture."""
+    jump, start = 1.0, 0.0
     for layer in layers:
-        if layer["kind"] not in ("conv", "pool", "deconv"):
-            raise ValueError(f"there is no kind of layer {layer['kind']!r}")
-        reach = layer.get("dilation", 1) * (layer["kernel_size"] - 1)
-        centre = Fraction(reach, 2) - layer.get("padding", 0)  # of the first window, in steps of the finer map
+        # The centre of the first window, in rows of the finer of the two maps.
+        centre = (layer["kernel_size"] - 1) / 2 - layer.get("padding", 0)
         if layer["kind"] == "deconv":  # the same window, read from the coarse map to the fine one
             jump /= layer["stride"]
             start -= jump * centre
@@ -115,19 +90,15 @@ class FCN(nn.Module):
     Departs from the paper: bilinear resizing in place of padding by 100, transposed convolution and crop.
 
     Args:
-        encoder: five stages in an `nn.Sequential`, each halving height and width, sizes rounded down.
+        encoder: five stages in an `nn.Sequential`, each halving height and width, sizes rounded down. It is used as it
+            is, not copied.
         widths: channels after each of the five stages.
         stride: 32, 16 or 8.
-    Raises ValueError for another stride, and unless there are five stages and five widths.
     Source: Shelhamer et al., PAMI 2017, section 4.2 and figure 3.
     """
 
     def __init__(self, encoder: nn.Sequential, widths: Sequence[int], num_classes: int, stride: int):
         super().__init__()
-        if stride not in (32, 16, 8):
-            raise ValueError(f"stride must be 32, 16 or 8, got {stride}")
-        if len(encoder) != 5 or len(widths) != 5:
-            raise ValueError(f"expected five stages and widths, got {len(encoder)} and {len(widths)}")
         self.encoder = encoder
         self.score_32 = nn.Conv2d(widths[4], num_classes, kernel_size=1)
         self.score_16 = _zero_score(widths[3], num_classes) if stride <= 16 else None
@@ -157,26 +128,47 @@ def _resize(scores: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(scores, size=tuple(size), mode="bilinear", align_corners=False)
 
 
+def train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    ignore_index: int = 255,
+) -> float:
+    """Train on every batch once; returns the mean cross entropy of all valid pixels of the epoch.
+
+    A batch is (pictures (N, C, H, W), masks (N, H, W) int64). The gradient of each step is that of the mean over the
+    valid pixels of its batch. A batch without any is passed over. The network is left in training mode.
+    """
+    network.train()
+    total, pixels = 0.0, 0
+    for images, target in batches:
+        valid = int((target != ignore_index).sum())
+        if valid:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(network(images), target, ignore_index=ignore_index)
+            loss.backward()
+            optimizer.step()
+            total += valid * loss.item()
+            pixels += valid
+    return total / pixels
+
+
 def recall_by_size(pred: Tensor, target: Tensor, instances: Tensor, edges: Sequence[float]) -> Tensor:
     """The share of objects that were found, for each range of areas: (len(edges) - 1,), float64.
 
     `pred` and `target` are masks (N, H, W), `instances` numbers the objects of each picture from 1, 0 is none. Pixels
-    whose target is 255 are dropped. An object's area is the number of its pixels; it counts in bin i if
-    edges[i] <= area < edges[i + 1], and it is found if more than half of its pixels have their target's class in
-    `pred`. A bin without objects is NaN.
-    Raises ValueError for shapes that differ, and unless there are two or more rising edges.
+    whose target is 255 are dropped, and an object of which nothing is left is none. An object's area is the number of
+    its pixels; it counts in range i if edges[i] <= area < edges[i + 1], and it is found if more than half of its pixels
+    have pred == target. A range without objects is NaN.
     """
-    if not pred.shape == target.shape == instances.shape:
-        shapes = [tuple(one.shape) for one in (pred, target, instances)]
-        raise ValueError(f"pred, target and instances must have one shape, got {shapes}")
-    if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
-        raise ValueError(f"expected two or more rising edges, got {list(edges)}")
-    picture = torch.arange(len(instances)).view(-1, 1, 1).expand_as(instances)  # object 1 is another in each picture
-    counted = (instances > 0) & (target != 255)
-    objects, number = torch.stack([picture[counted], instances[counted]]).unique(dim=1, return_inverse=True)
-    count = objects.shape[1]
-    area = number.bincount(minlength=count)  # (count,)
-    right = number[(pred == target)[counted]].bincount(minlength=count)  # (count,)
-    found = 2 * right > area
-    bins = [(low <= area) & (area < high) for low, high in pairwise(edges)]
-    return torch.stack([found[inside].double().mean() for inside in bins])  # the mean of nothing is NaN
+    areas, rights = [torch.zeros(0)], [torch.zeros(0)]
+    for one_pred, one_target, numbers in zip(pred, target, instances, strict=True):
+        counted = (numbers > 0) & (one_target != 255)
+        area = numbers[counted].bincount()  # (highest number + 1,)
+        right = numbers[counted & (one_pred == one_target)].bincount(minlength=len(area))
+        areas.append(area[area > 0])
+        rights.append(right[area > 0])
+    area, right = torch.cat(areas), torch.cat(rights)  # (objects of all pictures,)
+    found = right > area / 2
+    ranges = [(low <= area) & (area < high) for low, high in pairwise(edges)]
+    return torch.stack([found[inside].double().mean() for inside in ranges])  # the mean of nothing is NaN

@@ -18,10 +18,15 @@ def blocks(x, factor):
     return torch.from_numpy(np.kron(x.numpy(), np.ones((1, 1, factor, factor), dtype=x.numpy().dtype)))
 
 
+def back(answer, arriving):
+    """Send a gradient back through a kept answer; from a single number, since that is faster for torch."""
+    answer.call("mul", arriving, keep=True).call("sum", keep=True).call("backward")
+
+
 def gradient(student, function, x, factor, arriving):
     """What arrives at x when `arriving` comes back through the student's answer."""
     kept = student.keep(x.clone().requires_grad_())
-    function.kept(kept, factor).call("backward", arriving)
+    back(function.kept(kept, factor), arriving)
     return kept.get("grad")
 
 
@@ -29,55 +34,23 @@ class TestUpsampleNearest:
     """upsample_nearest: every value becomes a block"""
 
     def test_blocks(self, student, rng):
-        """Maps that are not square, several of them, with several channels"""
-        for shape in ((2, 3, 4, 6), (3, 2, 7, 5)):
+        """Several maps with several channels, of any shape, enlarged by even and odd factors"""
+        for shape in ((2, 3, 4, 6), (3, 2, 7, 5), (1, 2, 1, 4), (2, 1, 3, 1)):
             x = random_tensor(rng, *shape)
-            for factor in (2, 4):
+            for factor in (2, 3, draw(rng, 4, 9), 1):
                 assert_same(student.upsample_nearest(x, factor), blocks(x, factor))
 
-    def test_odd_factors(self, student, rng):
-        """Odd factors, and large ones"""
-        x = random_tensor(rng, 2, 2, 3, 5)
-        for factor in (3, 2 * draw(rng, 2, 4) + 1, draw(rng, 16, 20)):
-            assert_same(student.upsample_nearest(x, factor), blocks(x, factor))
-
-    def test_once(self, student, rng):
-        """A factor of 1 gives the maps back; maps of one row or one column are maps"""
-        x = random_tensor(rng, 1, 2, 1, 4)
-        for one in (x, x.mT):
-            assert_same(student.upsample_nearest(one, 3), blocks(one, 3))
-            assert_same(student.upsample_nearest(one, 1), one)
-
-    def test_dtype_kept(self, student, rng):
-        """Masks of integers, bytes, booleans and float64 keep their dtype and every value"""
-        large = random_labels(rng, 1000, 2, 1, 3, 4) + 2**40  # no float32 holds these
-        for x in (large, (large % 256).to(torch.uint8), large % 2 == 0, large.double() / 3):
-            assert_same(student.upsample_nearest(x, 2), blocks(x, 2))
+    def test_masks(self, student, rng):
+        """Masks of classes stay masks: int64, and no value that was not there"""
+        labels = random_labels(rng, 256, 2, 1, 3, 5)
+        for factor in (2, draw(rng, 3, 6)):
+            assert_same(student.upsample_nearest(labels, factor), blocks(labels, factor))
 
     def test_gradient(self, student, rng):
         """A gradient that comes back is collected in the value that it came from"""
         x, arriving = random_tensor(rng, 2, 2, 3, 4), random_tensor(rng, 2, 2, 6, 8)
         expected = 4 * F.avg_pool2d(arriving, 2)
         assert_same(gradient(student, student.upsample_nearest, x, 2, arriving), expected)
-
-    def test_bad_factor(self, student, rng):
-        """A factor below 1 raises ValueError; one that is no integer TypeError or ValueError"""
-        x = random_tensor(rng, 1, 2, 3, 4)
-        assert_same(student.upsample_nearest(x, 2), blocks(x, 2))
-        for bad in (0, -draw(rng, 1, 4)):
-            with student.raises(ValueError):
-                student.upsample_nearest(x, bad)
-        for bad in (2.0, 1.5, True, "2"):
-            with student.raises(TypeError, ValueError):
-                student.upsample_nearest(x, bad)
-
-    def test_bad_shape(self, student, rng):
-        """A tensor with three or five dimensions raises ValueError"""
-        x = random_tensor(rng, 1, 2, 3, 4)
-        assert_same(student.upsample_nearest(x, 2), blocks(x, 2))
-        for bad in (x[0], x[None], x[0, 0]):
-            with student.raises(ValueError):
-                student.upsample_nearest(bad, 2)
 
 
 def resized(x, size):
@@ -89,75 +62,57 @@ def enlarged(x, factor):
     return resized(x, (factor * x.shape[2], factor * x.shape[3]))
 
 
+def inside(got, expected, rim):
+    """Both without their outermost pixels, where the shapes agree."""
+    if isinstance(got, torch.Tensor) and got.shape == expected.shape:
+        return [one[..., rim:-rim, rim:-rim] for one in (got, expected)]
+    return got, expected
+
+
 class TestUpsampleBilinear:
     """upsample_bilinear: gradual between half-pixel centres"""
 
     @pytest.mark.weight(2)
-    def test_values(self, student, rng):
-        """Maps that are not square, several of them, with several channels, enlarged by 2 and by 4"""
+    def test_inside(self, student, rng):
+        """Between the outermost centres: several maps with several channels, not square, enlarged by 2 and by 4"""
         for shape in ((2, 3, 4, 6), (3, 2, 7, 5)):
             x = random_tensor(rng, *shape)
             for factor in (2, 4):
-                assert_same(student.upsample_bilinear(x, factor), enlarged(x, factor))
+                got = student.upsample_bilinear(x, factor)
+                assert_same(*inside(got, enlarged(x, factor), factor // 2))
 
-    def test_odd_factors(self, student, rng):
-        """Odd factors"""
-        x = random_tensor(rng, 2, 2, 4, 3)
-        for factor in (3, 5, 2 * draw(rng, 3, 5) + 1):
+    @pytest.mark.weight(2)
+    def test_border(self, student, rng):
+        """Beyond the outermost centres their values go on, on all four sides"""
+        for shape, factor in (((1, 2, 2, 3), 2 * draw(rng, 4, 8)), ((2, 1, 4, 2), 2)):
+            x = random_tensor(rng, *shape) + 5
             assert_same(student.upsample_bilinear(x, factor), enlarged(x, factor))
 
-    def test_border(self, student, rng):
-        """Beyond the outermost centres nothing changes, and no value leaves the range of the input"""
-        factor = 2 * draw(rng, 4, 8)
-        x = random_tensor(rng, 1, 2, 2, 3) + 5
-        got = student.upsample_bilinear(x, factor)
-        assert_same(got, enlarged(x, factor))
-        half = factor // 2
-        assert_same(got[:, :, :half, :half], x[:, :, :1, :1].expand(-1, -1, half, half))
-        assert_same(got[:, :, -half:, -half:], x[:, :, -1:, -1:].expand(-1, -1, half, half))
+    @pytest.mark.weight(2)
+    def test_odd_factors(self, student, rng):
+        """Odd factors, 1 among them"""
+        x = random_tensor(rng, 2, 2, 3, 4)
+        for factor in (3, 5, 2 * draw(rng, 3, 5) + 1, 1):
+            assert_same(student.upsample_bilinear(x, factor), enlarged(x, factor))
 
     def test_one_row(self, student, rng):
-        """Maps of one value, one row or one column; and a factor of 1 gives the map back"""
+        """Maps of one row, one column, one value"""
         x = random_tensor(rng, 2, 1, 1, 4)
         for one in (x, x.mT, x[..., :1]):
             assert_same(student.upsample_bilinear(one, 4), enlarged(one, 4))
-            assert_same(student.upsample_bilinear(one, 1), one)
-
-    def test_float64(self, student, rng):
-        """float64 in, float64 out, with all its digits"""
-        x = torch.from_numpy(rng.standard_normal((1, 2, 5, 4)))
-        for factor in (3, 10):
-            assert_same(student.upsample_bilinear(x, factor), enlarged(x, factor))
 
     def test_gradient(self, student, rng):
         """A gradient that comes back is shared out as the values were"""
         x, arriving = random_tensor(rng, 2, 2, 3, 4), random_tensor(rng, 2, 2, 9, 12)
         here = x.clone().requires_grad_()
-        enlarged(here, 3).backward(arriving)
+        (enlarged(here, 3) * arriving).sum().backward()
         assert_same(gradient(student, student.upsample_bilinear, x, 3, arriving), here.grad)
 
-    def test_integers(self, student, rng):
-        """Masks of classes, in any integer dtype or boolean, raise ValueError"""
-        x = random_tensor(rng, 1, 2, 3, 4)
-        assert_same(student.upsample_bilinear(x, 2), enlarged(x, 2))
-        labels = random_labels(rng, 5, 1, 1, 3, 4)
-        for bad in (labels, labels.to(torch.uint8), labels > 2):
-            with student.raises(ValueError):
-                student.upsample_bilinear(bad, 2)
+    def probe_square(self, student, rng):
+        return student.upsample_bilinear(random_tensor(rng, 2, 3, 3, 3), 2)
 
-    def test_bad_arguments(self, student, rng):
-        """A factor below 1, one that is no integer, a tensor that is not (N, C, H, W)"""
-        x = random_tensor(rng, 1, 2, 3, 4)
-        assert_same(student.upsample_bilinear(x, 2), enlarged(x, 2))
-        for bad in (0, -draw(rng, 1, 4)):
-            with student.raises(ValueError):
-                student.upsample_bilinear(x, bad)
-        for bad in (2.0, True):
-            with student.raises(TypeError, ValueError):
-                student.upsample_bilinear(x, bad)
-        for bad in (x[0], x[None]):
-            with student.raises(ValueError):
-                student.upsample_bilinear(bad, 2)
+    def probe_one_channel(self, student, rng):
+        return student.upsample_bilinear(random_tensor(rng, 1, 1, 2, 5), 4)
 
 
 def tents(factor, num_channels):
@@ -177,58 +132,30 @@ class TestBilinearKernel:
 
     def test_even_factors(self, student, rng):
         """Even factors, one channel: every weight"""
-        for factor in (2, 4, 2 * draw(rng, 3, 6)):
+        for factor in (4, 2, 2 * draw(rng, 3, 6)):
             assert_same(student.bilinear_kernel(factor, 1), tents(factor, 1))
 
     def test_odd_factors(self, student, rng):
         """Odd factors, one channel: every weight"""
-        for factor in (3, 5, 2 * draw(rng, 3, 6) + 1):
+        for factor in (5, 3, 2 * draw(rng, 3, 6) + 1):
             assert_same(student.bilinear_kernel(factor, 1), tents(factor, 1))
 
     def test_channels(self, student, rng):
-        """Several channels: each on its own, with the same weights"""
-        for factor in (2, 3):
+        """Several channels: each out of itself alone"""
+        for factor in (2, 3, 1):
             num_channels = draw(rng, 2, 6)
             assert_same(student.bilinear_kernel(factor, num_channels), tents(factor, num_channels))
 
-    @pytest.mark.weight(2)
-    def test_interpolates(self, student, rng):
-        """In a transposed convolution it enlarges: inside as interpolation does, too small at the border"""
-        for factor in (2, 3, 2 * draw(rng, 2, 4)):
-            x = random_tensor(rng, 2, 3, 5, 4)
-            weight = student.bilinear_kernel(factor, 3)
-            assert_same(weight, tents(factor, 3))
-            ringed = F.pad(x, (1, 1, 1, 1))  # zeros around the map are what a transposed convolution has there
-            got = F.conv_transpose2d(x, weight, stride=factor, padding=factor // 2)
-            assert_same(got, enlarged(ringed, factor)[:, :, factor:-factor, factor:-factor])
 
-    def test_once(self, student, rng):
-        """A factor of 1 leaves every map as it is"""
-        x = random_tensor(rng, 1, 4, 3, 2)
-        weight = student.bilinear_kernel(1, 4)
-        assert_same(weight, tents(1, 4))
-        assert_same(F.conv_transpose2d(x, weight), x)
-
-    def test_bad_arguments(self, student, rng):
-        """A factor or a number of channels below 1 raises ValueError"""
-        assert_same(student.bilinear_kernel(2, 1), tents(2, 1))
-        for bad in (0, -draw(rng, 1, 5)):
-            with student.raises(ValueError):
-                student.bilinear_kernel(bad, 2)
-            with student.raises(ValueError):
-                student.bilinear_kernel(2, bad)
-
-
-def layer(kind, kernel_size, stride=1, padding=0, dilation=1):
+def layer(kind, kernel_size, stride=1, padding=0):
     described = {"kind": kind, "kernel_size": kernel_size, "stride": stride}
-    described |= {"padding": padding} if padding else {}
-    return described | ({"dilation": dilation} if dilation != 1 else {})
+    return described | ({"padding": padding} if padding else {})
 
 
 def size_after(layers, size):
     """How many rows come out of `size` rows, or None where a stride leaves some over (or nothing is left)."""
     for one in layers:
-        reach = one.get("dilation", 1) * (one["kernel_size"] - 1) + 1 - 2 * one.get("padding", 0)
+        reach = one["kernel_size"] - 2 * one.get("padding", 0)
         if one["kind"] == "deconv":
             size = (size - 1) * one["stride"] + reach
         else:
@@ -249,8 +176,8 @@ def offset_by_symmetry(layers, onto=()):
 
 
 def enlargement(stride, more=0):
-    """A deconv that covers its stride twice."""
-    return layer("deconv", 2 * stride - stride % 2 + 2 * more, stride)
+    """A deconv whose kernel covers its stride and as much again."""
+    return layer("deconv", 2 * stride + 2 * more, stride)
 
 
 class TestCropOffset:
@@ -264,8 +191,8 @@ class TestCropOffset:
 
     @pytest.mark.weight(2)
     def test_down_and_up(self, student, rng):
-        """Convolutions and pooling, then one deconv back to the picture's step"""
-        for stages in (1, 2, 4):
+        """Convolutions and pooling, then one deconv back to the picture's jump"""
+        for stages in (2, 1, 4):
             layers = [layer("conv", 3, 1, draw(rng, 30, 60) * 2**stages)]
             for _ in range(stages):
                 layers += [layer("pool", 2, 2), layer("conv", 2 * draw(rng, 0, 2) + 1)]
@@ -281,30 +208,15 @@ class TestCropOffset:
 
     def test_padding_everywhere(self, student, rng):
         """Padding in convolutions, pooling and deconvs; where it is not named, it is zero"""
-        for padding in (0, 1, 2):
+        for padding in (1, 0, 2):
             layers = [layer("conv", 5, 1, draw(rng, 20, 40)), layer("pool", 3, 2, 1), layer("conv", 3, 2, padding)]
             layers += [layer("conv", 1, 1, 2 * draw(rng, 1, 4)), layer("deconv", 5, 4, padding)]
             assert_same(student.crop_offset(layers), offset_by_symmetry(layers))
 
-    def test_dilation(self, student, rng):
-        """Dilated convolutions reach further"""
-        for dilation in (2, draw(rng, 3, 6)):
-            layers = [layer("conv", 3, 1, 50, dilation), layer("conv", 5, 1, draw(rng, 0, 9), dilation)]
-            assert_same(student.crop_offset(layers), offset_by_symmetry(layers))
-
-    def test_odd_strides(self, student, rng):
-        """Strides of 3, 5 and 7, down and up, or up first, where floats are not exact"""
-        for stride in (3, 5, 7):
-            layers = [layer("conv", 3, stride, stride * draw(rng, 20, 40)), layer("conv", 3, 3)]
-            layers += [enlargement(stride), enlargement(3)]
-            assert_same(student.crop_offset(layers), offset_by_symmetry(layers))
-        layers = [layer("conv", 1, 1, draw(rng, 10, 20)), enlargement(7), enlargement(7), layer("conv", 97, 49)]
-        assert_same(student.crop_offset(layers), offset_by_symmetry(layers))
-
     @pytest.mark.weight(2)
     def test_onto_another_map(self, student, rng):
         """A skip on a map that went deeper and was enlarged: rows of the skip, not pixels"""
-        for stages in (2, 3, 4):
+        for stages in (3, 2, 4):
             shared = [layer("conv", 3, 1, draw(rng, 40, 50) * 2)]
             for _ in range(stages - 1):
                 shared += [layer("conv", 3, 1, 1), layer("pool", 2, 2)]
@@ -312,45 +224,37 @@ class TestCropOffset:
             deeper.append(enlargement(2))
             assert_same(student.crop_offset(shared, deeper), offset_by_symmetry(shared, deeper))
 
-    def test_other_steps(self, student, rng):
-        """Two maps whose rows are not equally far apart raise ValueError"""
-        padding = draw(rng, 5, 50)
-        right = layer("conv", 3, 1, padding)
-        assert_same(student.crop_offset([right]), padding - 1)
-        for stride in (2, 3):
-            pooled = [layer("conv", 1, 1, 61 * stride - 1), layer("pool", 2 * stride - 1, stride)]
-            for pair in ((pooled,), ([right], pooled), (pooled, [right]), ([*pooled, enlargement(stride + 1)],)):
-                with student.raises(ValueError):
-                    student.crop_offset(*pair)
-
+    @pytest.mark.weight(2)
     def test_no_such_row(self, student, rng):
-        """Half a row, or a row before the first, raises ValueError; row 0 does not"""
-        padding = draw(rng, 5, 50)
-        assert_same(student.crop_offset([layer("conv", 1, 1, padding)]), padding)
+        """Maps of different jumps, half a row, a row before the first: ValueError. Row 0 is a row"""
+        padding = draw(rng, 70, 90)
+        padded, pooled = layer("conv", 3, 1, padding), [layer("conv", 1, 1, 60), layer("pool", 1, 2)]
+        assert_same(student.crop_offset([padded]), padding - 1)
         assert_same(student.crop_offset([layer("conv", 3, 1, 1)]), 0)
-        even, third = layer("conv", 2 * draw(rng, 1, 3), 1, padding), layer("pool", 3, 3)
-        for layers in (
-            [even],
-            [layer("conv", 3, 1, 0)],
-            [layer("conv", 2 * padding + 3, 1, padding)],
-            [layer("conv", 1, 1, 61), layer("pool", 2, 2), layer("deconv", 3, 2)],
-            [layer("conv", 1, 1, padding), layer("pool", 1, 3), enlargement(3), layer("conv", 2, 1)],
+        for pair in (
+            (pooled,),
+            ([padded], pooled),
+            ([*pooled, layer("deconv", 5, 4)],),
+            ([layer("conv", 2 * draw(rng, 1, 3), 1, padding)],),
+            ([layer("conv", 1, 1, 61), layer("pool", 2, 2), layer("deconv", 3, 2)],),
+            ([layer("conv", 2 * padding + 3, 1, padding)],),
         ):
             with student.raises(ValueError):
-                student.crop_offset(layers)
-        with student.raises(ValueError):  # a third of a row
-            student.crop_offset([layer("conv", 1, 1, 31), third], [layer("conv", 3, 3, 0)])
+                student.crop_offset(*pair)
 
-    def test_unknown_kind(self, student, rng):
-        """A layer that is neither convolution, pooling nor deconv raises ValueError, in either chain"""
-        padding = draw(rng, 5, 50)
-        assert_same(student.crop_offset([layer("conv", 1, 1, padding)]), padding)
-        for kind in ("linear", "unpool", "dropout"):
-            for bad in (layer(kind, 1), {"kind": kind, "in_features": 4, "out_features": 4}):
-                with student.raises(ValueError):
-                    student.crop_offset([layer("conv", 1, 1, padding), bad])
-                with student.raises(ValueError):
-                    student.crop_offset([layer("conv", 1, 1, padding)], [bad])
+    # Rows that are whole and not negative also where halves, jumps or signs are wrong.
+    def probe_two_convolutions(self, student, rng):
+        return student.crop_offset([layer("conv", 3, 1, draw(rng, 11, 19)), layer("conv", 7, 1, draw(rng, 22, 39))])
+
+    def probe_deconv(self, student, rng):
+        return student.crop_offset([layer("conv", 1, 1, draw(rng, 41, 59)), layer("pool", 3, 2), layer("deconv", 5, 2)])
+
+    def probe_before_the_first(self, student, rng):
+        return student.crop_offset([layer("conv", 2 * draw(rng, 20, 29) + 1)])
+
+    def probe_onto(self, student, rng):
+        shared = [layer("conv", 3, 1, 2 * draw(rng, 31, 39)), layer("pool", 3, 4)]
+        return student.crop_offset(shared, [*shared, layer("conv", 7), layer("pool", 3, 2), layer("deconv", 5, 2)])
 
 
 STRIDES = (32, 16, 8)
@@ -416,7 +320,7 @@ def expected_logits(stages, state, x):
 def new_weights(net):
     """A network's weights by name. On record are their shapes and which are zero: the other values are chance."""
     found = net.parameters()
-    net.student.calls[-1].value = [(name, tuple(found[name].shape), bool(found[name].any())) for name in sorted(found)]
+    net.student.seen[-1] = [(name, tuple(found[name].shape), bool(found[name].any())) for name in sorted(found)]
     return found
 
 
@@ -426,12 +330,17 @@ def answer(net, x):
 
 
 def load(net, state):
-    """Give the student's network these score layers; it must have them, in these shapes."""
+    """Give the student's network these score layers, as far as it has them; `score_32` it must have.
+
+    A bias that it lacks becomes 0 in `state`: `test_weights` asks for it, and no other test does.
+    """
     there = {name: tuple(value.shape) for name, value in new_weights(net).items()}
     for name, value in state.items():
-        if there.get(name) != tuple(value.shape):
+        if name not in there and name.endswith("bias"):
+            value.zero_()
+        elif there.get(name, "nothing") != tuple(value.shape) and (name in there or name == "score_32.weight"):
             raise Mismatch("rule", f"{name} of shape {tuple(value.shape)}", there.get(name, "no such weights"))
-    net.call("load_state_dict", state, strict=False, keep=True)
+    net.call("load_state_dict", {name: state[name] for name in state if name in there}, strict=False, keep=True)
     net.call("eval", keep=True)
     return net
 
@@ -443,10 +352,10 @@ def random_widths(rng):
 class TestFCN:
     """FCN: scores at 32, 16 and 8 pixels, summed and enlarged"""
 
-    def check_logits(self, student, rng, stride, height, width, num_classes=4):
+    def check_logits(self, student, rng, stride, height, width, num_classes=4, pictures=2):
         widths = random_widths(rng)
         stages, state = halving_stages(rng, widths), random_scores(rng, widths, num_classes, stride)
-        x = random_tensor(rng, 2, 3, height, width)
+        x = random_tensor(rng, pictures, 3, height, width)
         net = load(student.FCN.module(stages, widths, num_classes, stride), state)
         with torch.no_grad():
             assert_same(answer(net, x), expected_logits(stages, state, x))
@@ -465,16 +374,15 @@ class TestFCN:
 
     @pytest.mark.weight(2)
     def test_any_size(self, student, rng):
-        """Pictures whose sides no 32 divides, not square, down to the smallest; one class and several"""
+        """Pictures whose sides no 32 divides, not square, down to the smallest; one class, one picture"""
         for stride, size in ((32, (70, 45)), (16, (57, 90)), (8, (draw(rng, 56, 63), draw(rng, 104, 111)))):
             self.check_logits(student, rng, stride, *size)
-        self.check_logits(student, rng, 8, 32, 47, num_classes=1)
+        self.check_logits(student, rng, 8, 32, 47, num_classes=1, pictures=1)
 
     def test_weights(self, student, rng):
-        """Only the score layers that the stride needs have weights, with bias, besides the encoder's own"""
-        for stride in STRIDES:
-            widths, num_classes = random_widths(rng), draw(rng, 7, 9)
-            stages = halving_stages(rng, widths)
+        """Each score layer that the stride needs has weights and bias of its own, and there are no others"""
+        for stride, widths in ((32, random_widths(rng)), (16, [4] * 5), (8, random_widths(rng)), (8, [3] * 5)):
+            num_classes, stages = draw(rng, 7, 9), halving_stages(rng, widths)
             net = student.FCN.module(stages, widths, num_classes, stride)
             got = {name: list(value.shape) for name, value in new_weights(net).items()}
             expected = {f"encoder.{name}": list(value.shape) for name, value in stages.named_parameters()}
@@ -497,7 +405,6 @@ class TestFCN:
             with torch.no_grad():
                 assert_same(answer(net, x), expected_logits(stages, skips | state, x))
 
-    @pytest.mark.weight(2)
     def test_gradients(self, student, rng):
         """All score layers and the whole encoder learn: the gradient of every weight"""
         for stride in (32, 8):
@@ -505,13 +412,25 @@ class TestFCN:
             stages, state = halving_stages(rng, widths), random_scores(rng, widths, 3, stride)
             x, arriving = random_tensor(rng, 1, 3, 64, 64), random_tensor(rng, 1, 3, 64, 64) / 300
             net = load(student.FCN.module(stages, widths, 3, stride), state)
-            state = {name: value.clone().requires_grad_() for name, value in state.items()}
-            expected_logits(stages, state, x).backward(arriving)
+            here = {name: value.clone().requires_grad_() for name, value in state.items()}
+            (expected_logits(stages, here, x) * arriving).sum().backward()
             expected = {f"encoder.{name}": value.grad for name, value in stages.named_parameters()}
-            expected |= {name: value.grad for name, value in state.items()}
+            expected |= {name: value.grad for name, value in here.items()}
             found = net.gradients(x, arriving)
-            student.calls[-1].value = {name: found[name] for name in sorted(found)}  # in whatever order they were made
-            assert_same(found, expected)
+            student.seen[-1] = {name: found[name] for name in sorted(found)}  # on record, in whatever order they came
+            assert_same(found, {name: expected[name] for name in expected if name in found or "bias" not in name})
+
+    def test_own_encoder(self, student, rng):
+        """The encoder is the one that was passed, not a copy: there the gradients arrive"""
+        widths = random_widths(rng)
+        stages, state = halving_stages(rng, widths), random_scores(rng, widths, 3, 16)
+        x, arriving = random_tensor(rng, 1, 3, 32, 64), random_tensor(rng, 1, 3, 32, 64) / 300
+        kept = student.keep(stages)
+        net = load(student.FCN.module(kept, widths, 3, 16), state)
+        back(net.call("__call__", x, keep=True), arriving)
+        got = kept.get("0.0.weight", keep=True).get("grad")
+        (expected_logits(stages, state, x) * arriving).sum().backward()
+        assert_same(got, stages[0][0].weight.grad)
 
     def test_each_stage_once(self, student, rng):
         """In training mode, with the statistics of the batch, each stage runs exactly once per call"""
@@ -526,32 +445,126 @@ class TestFCN:
         seen = [net.get(f"encoder.{number}.1.num_batches_tracked") for number in range(5)]
         assert_same(seen, [one[1].num_batches_tracked for one in here])
 
-    def test_bad_arguments(self, student, rng):
-        """Another stride, or not five stages or widths, raise ValueError"""
-        widths = random_widths(rng)
-        stages, state = halving_stages(rng, widths), random_scores(rng, widths, 2, 32)
-        net, x = load(student.FCN.module(stages, widths, 2, 32), state), random_tensor(rng, 1, 3, 32, 32)
-        with torch.no_grad():
-            assert_same(answer(net, x), expected_logits(stages, state, x))
-        kept = student.keep(stages)
-        for stride in (4, 64, 24, 0, -8, 31, 33, 15, 17, 7, 9):
-            with student.raises(ValueError):
-                student.FCN(kept, widths, 2, stride)
-        for bad in (widths[:4], [*widths, 3], []):
-            with student.raises(ValueError):
-                student.FCN(kept, bad, 2, 32)
-        for bad in (stages[:4], nn.Sequential(*stages, nn.Sequential(nn.MaxPool2d(2)))):
-            with student.raises(ValueError):
-                student.FCN(bad, widths, 2, 32)
-        with student.raises(ValueError):
-            student.FCN(stages[:4], widths[:4], 2, 32)
+
+def small_network(rng, *between, num_classes=3):
+    """Two convolutions and what stands between them, with weights of the run, in evaluation mode."""
+    layers = [nn.Conv2d(2, 4, 3, padding=1), *between, nn.ReLU(), nn.Conv2d(4, num_classes, 1)]
+    return fill(rng, nn.Sequential(*layers))
 
 
-def scatter(rng, objects, height=12, width=16):
+def random_batch(rng, count, ignored, num_classes=3, ignore_index=255):
+    """Pictures (count, 2, 5, 6), and masks in which so many of the 30 * count pixels are ignored, anywhere."""
+    target = random_labels(rng, num_classes, count * 30)
+    target[torch.from_numpy(rng.permutation(count * 30)[:ignored])] = ignore_index
+    return random_tensor(rng, count, 2, 5, 6), target.reshape(count, 5, 6)
+
+
+def descended(network, batches, lr, momentum=0.0, ignore_index=255):
+    """An epoch of gradient descent by hand: the network's state after it, and the loss of every valid pixel."""
+    network, losses = copy.deepcopy(network).train(), []
+    weights = list(network.parameters())
+    velocities = [torch.zeros_like(weight) for weight in weights]
+    for images, target in batches:
+        valid = target != ignore_index
+        log_shares = network(images).log_softmax(1).movedim(1, 3)[valid]  # (valid pixels, classes)
+        losses.append(-log_shares[torch.arange(len(log_shares)), target[valid]])
+        gradients = torch.autograd.grad(losses[-1].mean(), weights)
+        for weight, velocity, gradient_of_weight in zip(weights, velocities, gradients, strict=True):
+            velocity.mul_(momentum).add_(gradient_of_weight)
+            weight.data -= lr * velocity
+    return network.state_dict(), torch.cat(losses).detach()
+
+
+def epoch(student, network, batches, *more, lr=0.5, momentum=0.0):
+    """One epoch of the student's: what it returned, and the network's state after it; both are on record."""
+    kept = student.keep(network)
+    loss = student.train_epoch(kept, kept.optimizer(lr=lr, momentum=momentum), batches, *more)
+    return loss, dict(kept.call("state_dict"))
+
+
+def assert_mean(got, losses):
+    assert_same(got, losses.double().mean().item(), tolerance=(1e-4, 1e-5))
+
+
+class TestTrainEpoch:
+    """train_epoch: the training loop"""
+
+    @pytest.mark.weight(2)
+    def test_weights(self, student, rng):
+        """Gradient descent on several batches, some pixels ignored: the weights after the epoch"""
+        network, batches = small_network(rng), [random_batch(rng, *one) for one in ((2, 7), (3, 20), (1, 3))]
+        _, state = epoch(student, network, batches)
+        assert_same(state, dict(descended(network, batches, 0.5)[0]))
+
+    def test_momentum(self, student, rng):
+        """With momentum: each step goes on from those before it"""
+        network, batches = small_network(rng), [random_batch(rng, 2, 5 * number) for number in range(4)]
+        _, state = epoch(student, network, batches, lr=0.2, momentum=0.8)
+        assert_same(state, dict(descended(network, batches, 0.2, 0.8)[0]))
+
+    def test_old_gradients(self, student, rng):
+        """What the weights hold as gradients before the epoch does not count"""
+        network, batches = small_network(rng), [random_batch(rng, 2, 9), random_batch(rng, 2, 4)]
+        kept = student.keep(network)
+        back(kept.call("forward", batches[1][0], keep=True), random_tensor(rng, 2, 3, 5, 6))
+        student.train_epoch(kept, kept.optimizer(lr=0.3), batches)
+        assert_same(dict(kept.call("state_dict")), dict(descended(network, batches, 0.3)[0]))
+
+    def test_training_mode(self, student, rng):
+        """A network in evaluation mode is put into training mode, and sees each batch exactly once"""
+        network = small_network(rng, nn.BatchNorm2d(4))
+        batches = [random_batch(rng, *one) for one in ((3, 10), (2, 0), (4, 31))]
+        _, state = epoch(student, network, batches, lr=0.1)
+        assert_same(state, dict(descended(network, batches, 0.1)[0]))
+
+    @pytest.mark.weight(2)
+    def test_mean(self, student, rng):
+        """A float: the mean loss over all valid pixels of the epoch, whatever the batches' sizes"""
+        network, batches = small_network(rng), [random_batch(rng, *one) for one in ((4, 100), (2, 3), (1, 28))]
+        loss, _ = epoch(student, network, batches)
+        assert_mean(loss, descended(network, batches, 0.5)[1])
+        once = student.keep(batches).call("__iter__", keep=True)  # like a generator, it has no length
+        loss, _ = epoch(student, network, once)
+        assert_mean(loss, descended(network, batches, 0.5)[1])
+
+    def test_ignored_batch(self, student, rng):
+        """A batch in which every pixel is ignored changes neither the weights nor the mean"""
+        network, batches = small_network(rng), [random_batch(rng, 2, 11), random_batch(rng, 1, 7)]
+        nothing = random_batch(rng, 1, 30)
+        loss, state = epoch(student, network, [batches[0], nothing, batches[1]], lr=0.2, momentum=0.9)
+        expected, losses = descended(network, batches, 0.2, 0.9)
+        assert_mean(loss, losses)
+        assert_same(state, dict(expected))
+
+    def test_ignore_index(self, student, rng):
+        """Another label may be the one to ignore, a class among them"""
+        for ignore_index in (-1, 1):
+            network = small_network(rng)
+            batches = [random_batch(rng, 2, number, ignore_index=ignore_index) for number in (14, 40)]
+            loss, state = epoch(student, network, batches, ignore_index)
+            expected, losses = descended(network, batches, 0.5, ignore_index=ignore_index)
+            assert_same(state, dict(expected))
+            assert_mean(loss, losses)
+
+    # Nothing ignored, batches of one size: what survives more mistakes than the tests do.
+    def probe_one_batch(self, student, rng):
+        return epoch(student, small_network(rng), [random_batch(rng, 2, 0)])
+
+    def probe_two_batches(self, student, rng):
+        return epoch(student, small_network(rng), [random_batch(rng, 2, 0), random_batch(rng, 2, 0)])
+
+    def probe_sizes(self, student, rng):
+        return epoch(student, small_network(rng), [random_batch(rng, 3, 0), random_batch(rng, 1, 0)])
+
+    def probe_normalization(self, student, rng):
+        return epoch(student, small_network(rng, nn.BatchNorm2d(4)), [random_batch(rng, 2, 0)])
+
+
+def scatter(rng, objects, spread, height=12, width=16):
     """One picture with objects of given (number, area, pixels that are right), their pixels anywhere.
 
-    Every wrong pixel of an object shows another class, or background; pixels of no object show anything.
-    Returns pred, target and instances, (H, W) each.
+    The wrong pixels of an object show one other label, or with `spread` all others in turn; pixels of no object show
+    anything. Returns pred, target and instances, (H, W) each.
     """
     places = torch.from_numpy(rng.permutation(height * width))
     target, instances = torch.zeros(2, height * width, dtype=torch.int64)
@@ -561,13 +574,13 @@ def scatter(rng, objects, height=12, width=16):
         label = draw(rng, 1, 4)
         instances[own], target[own] = number, label
         pred[own] = label
-        pred[own[right:]] = (label + random_labels(rng, 4, area - right) + 1) % 5
+        pred[own[right:]] = (label + 1 + (torch.arange(area - right) % 4 if spread else draw(rng, 0, 3))) % 5
     return tuple(one.reshape(height, width) for one in (pred, target, instances))
 
 
-def pictures(rng, *each):
+def pictures(rng, *each, spread=False):
     """Several pictures at once: pred, target and instances, (N, H, W) each."""
-    return [torch.stack(maps) for maps in zip(*(scatter(rng, objects) for objects in each), strict=True)]
+    return [torch.stack(maps) for maps in zip(*(scatter(rng, objects, spread) for objects in each), strict=True)]
 
 
 def shares(*values):
@@ -580,18 +593,18 @@ class TestRecallBySize:
     @pytest.mark.weight(2)
     def test_ranges(self, student, rng):
         """Objects of several sizes in one picture, some found, some not"""
-        small = [(1, 3, 2), (2, 4, 1), (3, 5, 4), (4, draw(rng, 3, 5), 0)]
+        small = [(1, 3, 2), (2, 4, 1), (3, 5, 4), (4, draw(rng, 3, 5), 0), (8, 1, 1)]
         large = [(5, 20, 11), (6, 22, 19), (7, draw(rng, 20, 25), 9)]
         pred, target, instances = pictures(rng, small + large)
         assert_same(student.recall_by_size(pred, target, instances, [2, 6, 26]), shares(2 / 4, 2 / 3))
-        assert_same(student.recall_by_size(pred, target, instances, [1, 100]), shares(4 / 7))
+        assert_same(student.recall_by_size(pred, target, instances, [1, 100]), shares(5 / 8))
 
     def test_more_than_half(self, student, rng):
-        """Exactly half is not enough, one pixel more is; for odd areas too"""
+        """Exactly half is not enough, one pixel more is; for odd areas too, and whatever the other half shows"""
         for area in (2 * draw(rng, 2, 9), 2 * draw(rng, 2, 9) + 1):
             half = area // 2
             objects = [(1, area, half), (2, area, half + 1), (3, area, area)]
-            assert_same(student.recall_by_size(*pictures(rng, objects), [1, 50]), shares(2 / 3))
+            assert_same(student.recall_by_size(*pictures(rng, objects, spread=True), [1, 50]), shares(2 / 3))
 
     def test_limits(self, student, rng):
         """An area on a limit belongs to the range that begins there; objects outside all ranges are left out"""
@@ -609,17 +622,24 @@ class TestRecallBySize:
         pred, target, instances = pictures(rng, first, second, third)
         assert_same(student.recall_by_size(pred, target, instances, [6, 10, 21]), shares(1 / 4, 1 / 2))
 
+    @pytest.mark.weight(2)
     def test_ignored(self, student, rng):
-        """Ignored pixels count neither for the area nor for what was found; an object may vanish altogether"""
-        pred, target, instances = pictures(rng, [(1, 12, 7), (2, 12, 7), (3, 8, 8), (4, 20, 0)])
+        """Ignored pixels count neither for the area nor for the half"""
+        pred, target, instances = pictures(rng, [(1, 12, 7), (2, 12, 5), (3, 20, 0)])
         right = pred == target
-        for number, hit, count in ((1, True, 4), (2, False, 4), (3, True, 8)):
+        for number, hit, count in ((1, True, 4), (2, False, 4)):
             own = ((instances == number) & (right == hit)).nonzero()[:count]
             target[tuple(own.T)] = 255
-        # What is left: 8 pixels with 3 right, 8 with 7 right, nothing, 20 with none.
+        # What is left: 8 pixels with 3 right, 8 with 5 right, 20 with none.
         assert_same(student.recall_by_size(pred, target, instances, [1, 9, 13, 30]), shares(1 / 2, math.nan, 0))
         pred = pred.where(target != 255, target)  # a prediction of 255 there changes nothing
         assert_same(student.recall_by_size(pred, target, instances, [1, 9, 13, 30]), shares(1 / 2, math.nan, 0))
+
+    def test_nothing_left(self, student, rng):
+        """An object whose pixels are all ignored, or a number that does not occur, is no object, of no area"""
+        pred, target, instances = pictures(rng, [(1, 10, 9), (2, 8, 8), (draw(rng, 4, 9), 20, 5)])
+        target[instances == 2] = 255
+        assert_same(student.recall_by_size(pred, target, instances, [0, 15, 30]), shares(1, 0))
 
     def test_wrong_class(self, student, rng):
         """An object that shows up as another class, or as background, is not found; nor does it help its neighbour"""
@@ -632,26 +652,18 @@ class TestRecallBySize:
         assert_same(student.recall_by_size(pred, target, instances, [9, 10]), shares(1 / 3))
 
     def test_nothing_there(self, student, rng):
-        """A range without objects is NaN, in any place; so are all ranges of pictures without objects"""
+        """A range without objects is NaN, in any place; so are all ranges where there are no objects or no pictures"""
         pred, target, instances = pictures(rng, [(1, 10, 9)], [])
         got = student.recall_by_size(pred, target, instances, [1, 5, 15, 20, 30])
         assert_same(got, shares(math.nan, 1, math.nan, math.nan))
-        nothing = student.recall_by_size(pred[1:], target[1:], instances[1:], [1, 5, 15])
-        assert_same(nothing, shares(math.nan, math.nan))
+        for start in (1, 2):
+            nothing = student.recall_by_size(pred[start:], target[start:], instances[start:], [0, 5, 15])
+            assert_same(nothing, shares(math.nan, math.nan))
 
-    def test_bad_arguments(self, student, rng):
-        """Masks of different shapes, fewer than two edges, or edges that do not rise raise ValueError"""
-        pred, target, instances = pictures(rng, [(1, 10, 9), (2, 5, 0)], [(2, 10, 0)])
-        assert_same(student.recall_by_size(pred, target, instances, [5, 8, 11]), shares(0, 1 / 2))
-        for bad in (
-            (pred[:1], target, instances),
-            (pred, target[:1], instances[:1]),
-            (pred, target, instances[:1]),
-            (pred, target[:, :-1], instances),
-            (pred, target, instances.mT),
-        ):
-            with student.raises(ValueError):
-                student.recall_by_size(*bad, [5, 8, 11])
-        for edges in ([], [5], [5, 5], [8, 5], [5, 11, 8], [5, 8, 8]):
-            with student.raises(ValueError):
-                student.recall_by_size(pred, target, instances, edges)
+    def probe_halves(self, student, rng):
+        objects = [(1, 8, 4), (2, 6, 3), (3, 9, 4), (4, 7, 3), (5, 10, 5), (6, 12, 7), (7, 5, 1)]
+        return student.recall_by_size(*pictures(rng, objects, spread=True), [1, 50])
+
+    def probe_pictures(self, student, rng):
+        first, second = [(1, 9, 9), (4, 7, 0), (6, 8, 8)], [(1, 9, 0), (4, 11, 11)]
+        return student.recall_by_size(*pictures(rng, first, second), [1, 50])
