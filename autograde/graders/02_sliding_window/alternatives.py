@@ -5,7 +5,6 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from autograde.graders.candidates import alternative
 
@@ -194,19 +193,17 @@ def by_recursion(layers, height, width):
 
 
 @alternative("multiply_adds")
-def by_running_on_meta(layers, height, width):
-    """Builds the layers on the meta device, where tensors have shapes and no numbers."""
-    total, x = 0, None
+@torch.no_grad()
+def by_running(layers, height, width):
+    """Runs a map of one channel through, for the sizes alone."""
+    total, x = 0, torch.zeros(1, 1, height, width)
     for layer in layers:
-        words = {key: value for key, value in layer.items() if key != "kind"}
-        with torch.device("meta"):
-            module = {"conv": nn.Conv2d, "pool": nn.MaxPool2d, "linear": nn.Linear}[layer["kind"]](**words)
-        if x is None:
-            channels = layer.get("in_channels") or layer["in_features"] // (height * width)
-            x = torch.empty(1, channels, height, width, device="meta")
-        x = module(x.flatten(1) if layer["kind"] == "linear" else x)
-        if layer["kind"] != "pool":
-            total += x.numel() * module.weight[0].numel()
+        if layer["kind"] == "linear":
+            total += layer["in_features"] * layer["out_features"]
+        else:
+            x = F.max_pool2d(F.pad(x, [layer.get("padding", 0)] * 4), layer["kernel_size"], layer["stride"])
+        if layer["kind"] == "conv":
+            total += x.numel() * layer["in_channels"] * layer["out_channels"] * layer["kernel_size"] ** 2
     return total
 
 

@@ -18,7 +18,7 @@ def last_window_forgotten(size, window, stride):
 
 @misconception("window_starts", breaks=("test_exact_fit", "test_leftover"), hint=1, source="students' answers")
 def steps_counted_for_windows(size, window, stride):
-    """There is always one window too few: n steps lead from the first window to the last, so they join n + 1."""
+    """There is always one window too few: you counted the steps from window to window, not the windows."""
     return [number * stride for number in range((size - window) // stride)]
 
 
