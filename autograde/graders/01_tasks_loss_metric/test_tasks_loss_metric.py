@@ -90,13 +90,6 @@ class TestInstancesToSemantic:
             with student.raises(ValueError):
                 student.instances_to_semantic(wrong, classes)
 
-    def probe_background_of_class_zero(self, student, rng):
-        classes = torch.tensor([0, 3, 1, 2])
-        student.instances_to_semantic(scattered(rng, [0, 1, 2, 3, 255], 4, 5), classes)
-
-    def probe_no_background(self, student, rng):
-        student.instances_to_semantic(scattered(rng, [1, 2, 3], 4, 5), torch.tensor([7, 5, 9, 4]))
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # boundary_mask
@@ -301,9 +294,6 @@ class TestPixelCrossEntropy:
         logits, target = random_tensor(rng, 2, 3, 4, 5), torch.full((2, 4, 5), 255)
         target[1, draw(rng, 0, 3), draw(rng, 0, 4)] = draw(rng, 0, 2)
         assert_same(student.pixel_cross_entropy(logits, target), expected_loss(logits, target))
-
-    def probe_nothing_valid(self, student, rng):
-        student.pixel_cross_entropy(random_tensor(rng, 2, 3, 4, 5), torch.full((2, 4, 5), 255))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -45,9 +45,6 @@ class TestInstancesToSemantic:
     def probe_many_objects(self, student):
         student.instances_to_semantic(torch.tensor([[255, 0, 299]]), torch.arange(300) % 7)
 
-    def probe_no_background(self, student):
-        student.instances_to_semantic(torch.tensor([[1, 2], [3, 1]]), torch.tensor([9, 6, 5, 8]))
-
 
 def drawn(*rows):
     """The boundary as drawn: '#' is True, '.' is False."""
