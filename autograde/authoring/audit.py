@@ -249,7 +249,8 @@ def _constants(subject) -> Gate:
 
 def _misconceptions(subject) -> Gate:
     known, fewest, most = subject.misconceptions, *MISCONCEPTIONS
-    failures = [] if fewest <= len(known) <= most else [f"{len(known)} misconceptions; {fewest} to {most} are wanted"]
+    named = [one for one in known if not one.variant_of]
+    failures = [] if fewest <= len(named) <= most else [f"{len(named)} misconceptions; {fewest} to {most} are wanted"]
     tests = {c.test for c in subject.grade(subject.reference).criteria}
     for candidate in known:
         verdict = subject.grade(candidate.function)
@@ -265,7 +266,7 @@ def _misconceptions(subject) -> Gate:
             failures.append(f"{candidate.name} has no explanation, or no hint from 1 to 3")
         if not candidate.source:
             failures.append(f"{candidate.name} does not say who gives this answer (source)")
-    return Gate(subject.exercise, "misconceptions", f"{len(known)} rejected", failures)
+    return Gate(subject.exercise, "misconceptions", f"{len(named)}, {len(known)} ways", failures)
 
 
 def _named(subject) -> Gate:

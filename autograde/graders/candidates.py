@@ -14,6 +14,7 @@ class Candidate:
 
     breaks: the hidden tests that must reject it (none for a right answer). hint: which hint helps, 1 to 3.
     source: who really gives this wrong answer: a student, a repository, a thread, a paper's own mistake.
+    variant_of: the misconception that this is another way to write of: same explanation, other values.
     causes: of a wrong answer that is no misconception itself, the misconceptions that are truly behind it.
     """
 
@@ -24,6 +25,7 @@ class Candidate:
     breaks: tuple[str, ...] = ()
     hint: int = 1
     source: str = ""
+    variant_of: str = ""
     causes: tuple[str, ...] = ()
     uses_forbidden: bool = False
 
@@ -32,6 +34,20 @@ def misconception(exercise: str, *, breaks: str | tuple[str, ...], hint: int, so
     """Mark a function as a known wrong answer; its docstring is what a student reads, so it never gives the answer."""
     tests = (breaks,) if isinstance(breaks, str) else tuple(breaks)
     return _mark(exercise, breaks=tests, hint=hint, source=source)
+
+
+def variant(base: Callable, *, breaks: str | tuple[str, ...]):
+    """Mark a function as another way to make the mistake of `base`: its explanation must be true of this one, too."""
+    of = base.candidate
+    tests = (breaks,) if isinstance(breaks, str) else tuple(breaks)
+
+    def decorator(function):
+        function.candidate = Candidate(
+            of.exercise, function.__name__, function, of.explanation, tests, of.hint, of.source, variant_of=of.name
+        )
+        return function
+
+    return decorator
 
 
 def wrong(exercise: str, *causes: str):
