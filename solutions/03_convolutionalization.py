@@ -85,7 +85,7 @@ def linear_to_conv(linear: nn.Linear, in_channels: int, kernel_size: int | tuple
     """
     kh, kw = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
     if linear.in_features != in_channels * kh * kw:
-        raise ValueError(f"{linear} does not take {in_channels} * {kh} * {kw} numbers")
+        raise ValueError(f"in_features must be in_channels * kh * kw, which it is not in {linear}")
     ### BEGIN SOLUTION
     layer = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
     with torch.no_grad():  # copy_ moves numbers into the parameters that are there, so they stay trainable
@@ -260,8 +260,8 @@ def convolutionalize(classifier: nn.Sequential, feature_shape: tuple[int, int, i
 # </details>
 # <details><summary>"The second dense layer is refused", "wrong in training mode only", "only BatchNorm fails"</summary>
 #
-# * *`ValueError: Linear(in_features=84, …) does not take …`*: the window was not 1 × 1 there yet, or the channels were
-#   still those of the features.
+# * *`ValueError: in_features must be …` at the second dense layer*: its window is 1 × 1, and its channels are what the
+#   first one gives.
 # * *A size error on larger pictures*: `nn.Flatten` is still in.
 # * *`expected 2D or 3D input`*: `BatchNorm1d` does not take maps.
 # * *Wrong values with batch normalization*: besides weight and bias there are `running_mean`, `running_var` and `eps`.

@@ -141,10 +141,10 @@ def by_modules_of_ones_own(classifier, feature_shape):
 @alternative("pool_head_to_conv")
 def by_one_convolution(linear, feature_shape):
     """Every place of the window has the layer's weight, divided by the number of places."""
-    channels, height, width = feature_shape
-    conv = nn.Conv2d(channels, linear.out_features, (height, width), bias=linear.bias is not None)
-    weight = linear.weight.detach()[:, :, None, None] / (height * width)  # (out, D, 1, 1)
-    conv.weight = nn.Parameter(weight.repeat(1, 1, height, width))
+    depth, *window = feature_shape
+    conv = nn.Conv2d(depth, linear.out_features, window, bias=linear.bias is not None)
+    weight = linear.weight.detach()[:, :, None, None] / (window[0] * window[1])  # (out, D, 1, 1)
+    conv.weight = nn.Parameter(weight.repeat(1, 1, *window))
     if linear.bias is not None:
         conv.bias = nn.Parameter(linear.bias.detach().clone())
     return conv

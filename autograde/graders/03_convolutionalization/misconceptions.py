@@ -15,7 +15,7 @@ def linear_to_conv(layer, channels, kernel_size):
     """A right answer to the first exercise, with the refusal that stands in its stub."""
     h, w = pair(kernel_size)
     if channels * h * w != layer.in_features:
-        raise ValueError(f"{layer} does not take {channels} * {h} * {w} numbers")
+        raise ValueError(f"in_features must be in_channels * kh * kw, which it is not in {layer}")
     return right.linear_to_conv(layer, channels, (h, w))
 
 
@@ -83,10 +83,10 @@ def bias_forgotten(linear, in_channels, kernel_size):
     return conv
 
 
-@misconception("linear_to_conv", breaks=("test_one_window", "test_without_bias"), hint=3, source="students' answers")
+@misconception("linear_to_conv", breaks=("test_one_window", "test_every_place"), hint=3, source="students' answers")
 def bias_left_at_random(linear, in_channels, kernel_size):
     """The bias was not taken over: the convolution keeps the random one that it was made with."""
-    conv = nn.Conv2d(in_channels, linear.out_features, pair(kernel_size))
+    conv = nn.Conv2d(in_channels, linear.out_features, pair(kernel_size), bias=linear.bias is not None)
     conv.weight.data = linear.weight.data.view(conv.weight.shape)
     return conv
 
@@ -172,15 +172,15 @@ def statistics_forgotten(classifier, feature_shape):
 
 @misconception(
     "convolutionalize",
-    breaks=("test_batch_norm", "test_batch_norm_in_training"),
+    breaks="test_batch_norm",
     hint=3,
     source="students' answers",
 )
 def settings_forgotten(classifier, feature_shape):
-    """The normalization has its weights and statistics, but the usual settings in place of its own (eps, momentum)."""
+    """The normalization has its weights and statistics, but the usual `eps` in place of its own, a setting of it."""
 
     def norm_of_maps(norm):
-        new = nn.BatchNorm2d(norm.num_features).train(norm.training)
+        new = nn.BatchNorm2d(norm.num_features, momentum=norm.momentum).train(norm.training)
         new.load_state_dict(norm.state_dict())
         return new
 
@@ -199,10 +199,14 @@ def one_mode_for_all(classifier, feature_shape):
     return converted(classifier, feature_shape).train(classifier.training)
 
 
-@misconception("convolutionalize", breaks=("test_dropout", "test_modes"), hint=2, source="students' answers")
-def dropout_dropped(classifier, feature_shape):
-    """Dropout is gone. It does nothing in evaluation, but whoever goes on training trains another network."""
-    return converted([layer for layer in classifier if not isinstance(layer, nn.Dropout)], feature_shape)
+@misconception("convolutionalize", breaks=("test_batch_norm", "test_modes"), hint=3, source="students' answers")
+def normalization_made_new(classifier, feature_shape):
+    """What the normalization has learned is lost: weight, bias and statistics, as in an untrained layer."""
+    return converted(
+        classifier,
+        feature_shape,
+        convert_norm=lambda norm: nn.BatchNorm2d(norm.num_features, norm.eps, norm.momentum).train(norm.training),
+    )
 
 
 # --- pool_head_to_conv ---
@@ -246,6 +250,12 @@ def window_forgotten(linear, feature_shape):
 def square_windows_only(linear, feature_shape):
     """The window is taken for a square, as wide as it is high."""
     return sliding_mean(feature_shape[1], linear)
+
+
+@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=3, source="students' answers")
+def height_for_width(linear, feature_shape):
+    """Height and width of the window are exchanged. On square windows that goes unnoticed."""
+    return sliding_mean((feature_shape[2], feature_shape[1]), linear)
 
 
 @misconception(
@@ -310,7 +320,7 @@ def dilation_times_kernel(size, layers):
 
 @misconception("map_size", breaks=("test_as_when_run", "test_dilation"), hint=2, source="students' answers")
 def dilation_of_poolings_ignored(size, layers):
-    """The dilation of poolings is left out; they spread over the map as convolutions do."""
+    """A dilation is left out, as if the elements of the kernel lay side by side. Look at each kind of layer."""
 
     def step(size, layer):
         return places(size, layer, layer["kernel_size"] if layer["kind"] == "pool" else None)
@@ -342,7 +352,7 @@ def kernels_added(size, layers):
 
 @misconception("map_size", breaks=("test_as_when_run", "test_rounding"), hint=2, source="students' answers")
 def poolings_only_divide(size, layers):
-    """A pooling divides the size by its stride and rounds down, whatever its kernel, padding and dilation are."""
+    """A pooling only divides the size and rounds down, whatever its kernel, padding and dilation are."""
 
     def step(size, layer):
         return size // layer["stride"] if layer["kind"] == "pool" else places(size, layer)
@@ -352,7 +362,7 @@ def poolings_only_divide(size, layers):
 
 @misconception("map_size", breaks="test_does_not_fit", hint=2, source="students' answers")
 def fit_checked_at_the_end(size, layers):
-    """Only the last size is looked at: in between, a kernel may not fit, and later padding hides that."""
+    """A kernel that does not fit goes unnoticed where it happens: later padding hides that it had no place."""
 
     def count(size, layer):
         span = layer["dilation"] * (layer["kernel_size"] - 1) + 1

@@ -45,7 +45,7 @@ class TestLinearToConv:
     @pytest.mark.weight(2)
     def test_one_window(self, student, rng):
         """On features of the kernel's size, the numbers of the fully connected layer, with a map of 1 x 1"""
-        for channels, kernel in ((draw(rng, 4, 6), (3, 2)), (2, (4, 7))):
+        for channels, kernel in ((draw(rng, 4, 6), (3, 5)), (2, (4, 2))):
             dense = fill(rng, nn.Linear(channels * math.prod(kernel), 6))
             windows = random_tensor(rng, 3, channels, *kernel)
             got = student.linear_to_conv.module(dense, channels, kernel)(windows)
@@ -54,7 +54,7 @@ class TestLinearToConv:
     @pytest.mark.weight(2)
     def test_every_place(self, student, rng):
         """On larger features, the numbers of the fully connected layer for every window"""
-        for kernel in ((2, 3), (4, 1)):
+        for kernel in ((5, 3), (4, 1)):
             dense = fill(rng, nn.Linear(3 * math.prod(kernel), 4))
             features = random_tensor(rng, 2, 3, draw(rng, 6, 7), draw(rng, 8, 9))
             got = student.linear_to_conv.module(dense, 3, kernel)(features)
@@ -62,7 +62,7 @@ class TestLinearToConv:
 
     def test_one_number(self, student, rng):
         """A kernel given as one number is square; 1 is a fully connected layer at every pixel"""
-        for side in (draw(rng, 2, 4), 1):
+        for side in (3, draw(rng, 4, 5), 1):
             dense = fill(rng, nn.Linear(4 * side**2, 3))
             features = random_tensor(rng, 2, 4, 5, 6)
             got = student.linear_to_conv.module(dense, 4, side)(features)
@@ -70,21 +70,21 @@ class TestLinearToConv:
 
     def test_without_bias(self, student, rng):
         """A layer without a bias gives a convolution without one"""
-        dense = fill(rng, nn.Linear(12, 5, bias=False))
-        network = student.linear_to_conv.module(dense, 3, (2, 2))
-        features = random_tensor(rng, 2, 3, 4, 3)
-        assert_same(network(features), at_every_place(flat(dense), features, (2, 2)))
+        dense = fill(rng, nn.Linear(27, 5, bias=False))
+        network = student.linear_to_conv.module(dense, 3, (3, 3))
+        features = random_tensor(rng, 2, 3, 5, 4)
+        assert_same(network(features), at_every_place(flat(dense), features, (3, 3)))
         if set(all_train(network)) != {"weight"}:
             raise Mismatch("rule", "one weight, no bias", f"weights named {sorted(network.parameters())}")
 
     def test_trains(self, student, rng):
         """Its weights train: on windows they get the gradients of the fully connected layer"""
-        dense, windows, grad = fill(rng, nn.Linear(12, 3)), random_tensor(rng, 4, 2, 3, 2), random_tensor(rng, 4, 3)
-        network = student.linear_to_conv.module(dense, 2, (3, 2))
+        dense, windows, grad = fill(rng, nn.Linear(30, 3)), random_tensor(rng, 4, 2, 3, 5), random_tensor(rng, 4, 3)
+        network = student.linear_to_conv.module(dense, 2, (3, 5))
         assert_same(network(windows), flat(dense)(windows)[:, :, None, None])  # gradients alone depend on no weight
         all_train(network)
         flat(dense)(windows).backward(grad)
-        expected = {"weight": dense.weight.grad.reshape(3, 2, 3, 2), "bias": dense.bias.grad}
+        expected = {"weight": dense.weight.grad.reshape(3, 2, 3, 5), "bias": dense.bias.grad}
         assert_same(network.gradients(windows, grad[:, :, None, None]), expected)
 
     def probe_square(self, student, rng):
@@ -190,6 +190,13 @@ class TestConvolutionalize:
             assert_same(converted(windows), window_scores(network, windows))
             converted.call("train", keep=True)
             assert_same(converted(windows), window_scores(network.train(), windows))
+        difference = nn.Linear(12, 1, bias=False)  # of two features of one channel
+        difference.weight.data = torch.eye(12)[:1] - torch.eye(12)[1:2]
+        head = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), difference).train()
+        converted = student.convolutionalize.module(head, (1, 3, 4))
+        outputs = converted.call("forward", torch.ones(64, 1, 3, 4), keep=True)  # random, so only looked at there
+        if not outputs.call("any").item():
+            raise Mismatch("rule", "features dropped one by one", "whole channels dropped at once")
 
     def test_modes(self, student, rng):
         """Every layer stays in its mode, training or evaluation, also when they differ"""
@@ -227,8 +234,10 @@ class TestConvolutionalize:
         student.convolutionalize.module(head, (2, 2, 3))(random_tensor(rng, 2, 2, 3, 5))
 
     def probe_dropout(self, student, rng):
-        head = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Dropout(1.0))).train()
-        student.convolutionalize.module(head, (2, 2, 3))(random_tensor(rng, 2, 2, 3, 5))
+        head = fill(rng, nn.Sequential(nn.Flatten(), nn.Dropout(1.0), nn.Linear(12, 3))).train()
+        converted = student.convolutionalize.module(head, (2, 2, 3))
+        converted.call("train", keep=True)
+        converted(random_tensor(rng, 2, 2, 3, 5))
 
 
 class TestPoolHeadToConv:
@@ -356,6 +365,12 @@ class TestMapSize:
 
     def probe_dilated(self, student, rng):
         student.map_size(draw(rng, 50, 60), [conv(1, 1, 4, 1, 0, 3)])
+
+    def probe_dilated_pooling(self, student, rng):
+        student.map_size(draw(rng, 50, 60), [wide_pool(3, 2, 4)])
+
+    def probe_dilated_pooling_of_stride_one(self, student, rng):
+        student.map_size(draw(rng, 50, 60), [wide_pool(4, 1, 3)])
 
     def probe_pooling(self, student, rng):
         student.map_size(2 * draw(rng, 25, 30) + 1, [pool(3, 2, 1)])

@@ -37,35 +37,39 @@ class TestLinearToConv:
     """linear_to_conv: a fully connected layer as a convolution"""
 
     def test_one_window(self, student):
-        """Two windows of 2 x 2 x 3 features, three units with a bias: a map of 1 x 1 for each"""
-        dense, windows = weighted(nn.Linear(12, 3)), numbers(10, 2, 2, 2, 3)
-        layer = student.linear_to_conv.module(dense, 2, (2, 3))
+        """Two windows of 2 x 3 x 5 features, two units with a bias: a map of 1 x 1 for each"""
+        dense, windows = weighted(nn.Linear(30, 2)), numbers(10, 2, 2, 3, 5)
+        layer = student.linear_to_conv.module(dense, 2, (3, 5))
         assert_same(layer(windows), dense(windows.flatten(1))[:, :, None, None])
 
     def test_every_place(self, student):
-        """The same layer on two maps of 2 x 3 x 6 features: 2 x 4 places, one feature apart"""
-        dense, features = weighted(nn.Linear(12, 3)), numbers(11, 2, 2, 3, 6)
-        layer = student.linear_to_conv.module(dense, 2, (2, 3))
-        assert_same(layer(features), at_every_place(lambda x: dense(x.flatten(1)), features, 2, 3))
+        """The same layer on two maps of 2 x 4 x 8 features: 2 x 4 places, one feature apart"""
+        dense, features = weighted(nn.Linear(30, 2)), numbers(11, 2, 2, 4, 8)
+        layer = student.linear_to_conv.module(dense, 2, (3, 5))
+        assert_same(layer(features), at_every_place(lambda x: dense(x.flatten(1)), features, 3, 5))
 
     def test_one_number(self, student):
-        """A kernel given as one number: 2 means 2 x 2"""
-        dense, features = weighted(nn.Linear(12, 2)), numbers(12, 1, 3, 3, 4)
-        layer = student.linear_to_conv.module(dense, 3, 2)
-        assert_same(layer(features), at_every_place(lambda x: dense(x.flatten(1)), features, 2, 2))
+        """A kernel given as one number: 3 means 3 x 3, and 2 means 2 x 2"""
+        for side, seed in ((3, 12), (2, 17)):
+            dense, features = weighted(nn.Linear(2 * side**2, 3)), numbers(seed, 1, 2, 4, 5)
+            layer = student.linear_to_conv.module(dense, 2, side)
+            assert_same(
+                layer(features), at_every_place(lambda x, dense=dense: dense(x.flatten(1)), features, side, side)
+            )
 
     def test_without_bias(self, student):
         """A fully connected layer that has no bias"""
-        dense, windows = weighted(nn.Linear(6, 2, bias=False)), numbers(13, 2, 1, 3, 2)
-        layer = student.linear_to_conv.module(dense, 1, (3, 2))
+        dense, windows = weighted(nn.Linear(6, 2, bias=False)), numbers(13, 2, 2, 1, 3)
+        layer = student.linear_to_conv.module(dense, 2, (1, 3))
         assert_same(layer(windows), dense(windows.flatten(1))[:, :, None, None])
 
     def test_gradient(self, student):
         """The weights of the convolution get the gradients of the fully connected layer"""
-        dense, windows, grad = weighted(nn.Linear(6, 2)), numbers(14, 3, 1, 2, 3), numbers(15, 3, 2)
-        layer = student.linear_to_conv.module(dense, 1, (2, 3))
+        dense, windows, grad = weighted(nn.Linear(6, 2)), numbers(14, 3, 2, 3, 1), numbers(15, 3, 2)
+        layer = student.linear_to_conv.module(dense, 2, (3, 1))
+        assert_same(layer(windows), dense(windows.flatten(1))[:, :, None, None])
         dense(windows.flatten(1)).backward(grad)
-        expected = {"weight": dense.weight.grad.reshape(2, 1, 2, 3), "bias": dense.bias.grad}
+        expected = {"weight": dense.weight.grad.reshape(2, 2, 3, 1), "bias": dense.bias.grad}
         assert_same(layer.gradients(windows, grad[:, :, None, None]), expected)
 
     def probe_pixels(self, student):
@@ -98,11 +102,12 @@ class TestConvolutionalize:
         assert_same(converted(windows), network(windows).tanh()[:, :, None, None])
 
     def test_batch_norm(self, student):
-        """Batch normalization (eps 0.25) behind a fully connected layer, in evaluation mode"""
-        head = nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.BatchNorm1d(3, eps=0.25), nn.ReLU(), nn.Linear(3, 2))
-        network, maps = weighted(head), numbers(23, 2, 2, 3, 4)
-        converted = student.convolutionalize.module(network, (2, 2, 3))
-        assert_same(converted(maps), at_every_place(network, maps, 2, 3))
+        """Batch normalization behind a fully connected layer, in evaluation mode; then the same with eps 0.25"""
+        for eps in (1e-5, 0.25):
+            head = nn.Flatten(), nn.Linear(12, 3), nn.BatchNorm1d(3, eps), nn.ReLU(), nn.Linear(3, 2)
+            network, maps = weighted(nn.Sequential(*head)), numbers(23, 2, 2, 3, 4)
+            converted = student.convolutionalize.module(network, (2, 2, 3))
+            assert_same(converted(maps), at_every_place(network, maps, 2, 3))
 
     def test_modes(self, student):
         """Dropout of everything in training mode, right behind Flatten, and a frozen batch normalization at the end"""
@@ -117,22 +122,28 @@ class TestConvolutionalize:
         network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(6, 3), nn.Tanh(), nn.Linear(3, 2)))
         windows, grad = numbers(25, 3, 1, 2, 3), numbers(26, 3, 2)
         converted = student.convolutionalize.module(network, (1, 2, 3))
-        network(windows).backward(grad)
-        got = converted.gradients(windows, grad[:, :, None, None]).values()
-        none = torch.zeros(0)
-        expected = [weight.grad.flatten() for weight in network.parameters()]
-        assert_same([(none if one is None else one).flatten() for one in got], expected)
+        assert_same(converted(windows), network(windows)[:, :, None, None])
+        (network(windows) * grad).sum().backward()
+        gradients = converted.gradients(windows, grad[:, :, None, None])
+        given = [torch.zeros(0) if one is None else one.flatten() for one in gradients.values()]
+        assert_same(given, [weight.grad.flatten() for weight in network.parameters()])
 
     def probe_square(self, student):
         network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3)))
         student.convolutionalize.module(network, (2, 2, 2))(numbers(27, 2, 2, 3, 4))
 
     def probe_dropout(self, student):
-        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.Dropout(1.0))).train()
-        student.convolutionalize.module(network, (2, 2, 2))(numbers(28, 2, 2, 2, 2))
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Dropout(1.0), nn.Linear(8, 3))).train()
+        converted = student.convolutionalize.module(network, (2, 2, 2))
+        converted.call("train", keep=True)
+        converted(numbers(28, 2, 2, 2, 2))
+
+    def probe_settings(self, student):
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.BatchNorm1d(3, eps=0.5)))
+        student.convolutionalize.module(network, (2, 2, 2))(numbers(30, 2, 2, 2, 3))
 
     def probe_batch_norm(self, student):
-        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.BatchNorm1d(3, eps=0.5)))
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.BatchNorm1d(3)))
         student.convolutionalize.module(network, (2, 2, 2))(numbers(29, 2, 2, 2, 3))
 
 
@@ -224,6 +235,9 @@ class TestMapSize:
 
     def probe_dilated_pooling(self, student):
         student.map_size(64, [pool(4, 2) | {"dilation": 3}])
+
+    def probe_dilated_pooling_of_stride_one(self, student):
+        student.map_size(57, [pool(4, 1) | {"dilation": 2}])
 
     def probe_fit_behind_a_pooling(self, student):
         student.map_size(12, [pool(), conv(3, 8, 9), conv(8, 8, 1, padding=25)])
