@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import torch
 
 from seglab.bridge.agent import Agent
+from seglab.bridge.values import Mismatch, describe
 from seglab.bridge.wire import MAX_BYTES, Malformed, Reference, Unsendable, pack, unpack
-from seglab.checking.compare import Mismatch, describe
 
 MAX_RECEIVED = 4 * MAX_BYTES  # of all the replies to one test: they stay in memory until it ends
 

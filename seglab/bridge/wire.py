@@ -21,69 +21,36 @@ MAX_HEADER = 8 * 2**20
 MAX_DEPTH = 32
 MAX_NODES = 200_000
 
-_TORCH_DTYPES = {
-    str(d).removeprefix("torch."): d
-    for d in (
-        torch.bool,
-        torch.uint8,
-        torch.int8,
-        torch.int16,
-        torch.int32,
-        torch.int64,
-        torch.float16,
-        torch.bfloat16,
-        torch.float32,
-        torch.float64,
-    )
-}
-_NUMPY_DTYPES = {
-    name: np.dtype(name).newbyteorder("<")
-    for name in [
-        "bool",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "float16",
-        "float32",
-        "float64",
-    ]
-}
+_DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]  # of both libraries
+_TORCH_DTYPES = {name: getattr(torch, name) for name in [*_DTYPES, "bfloat16"]}
+_NUMPY_DTYPES = {name: np.dtype(name).newbyteorder("<") for name in [*_DTYPES, "uint16", "uint32", "uint64"]}
 
-# The modules that a grader may send: what has to be repeated to build each one again, besides its weights.
+# The modules that a grader may send, each with the arguments that build it again. Weights, running statistics, which of
+# them are frozen, and the mode travel beside these; modules that hold others bring them along.
 _MODULES = {
-    nn.Conv2d: ["in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"],
-    nn.ConvTranspose2d: [
-        "in_channels",
-        "out_channels",
-        "kernel_size",
-        "stride",
-        "padding",
-        "output_padding",
-        "groups",
-        "dilation",
-    ],
-    nn.Linear: ["in_features", "out_features"],
-    nn.BatchNorm1d: ["num_features", "eps", "momentum", "affine", "track_running_stats"],
-    nn.BatchNorm2d: ["num_features", "eps", "momentum", "affine", "track_running_stats"],
-    nn.MaxPool2d: ["kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode"],
-    nn.AvgPool2d: ["kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"],
-    nn.AdaptiveAvgPool2d: ["output_size"],
-    nn.Flatten: ["start_dim", "end_dim"],
-    nn.Dropout: ["p"],
-    nn.Dropout2d: ["p"],
-    nn.ReLU: [],
-    nn.Tanh: [],
-    nn.Sigmoid: [],
-    nn.Identity: [],
-    nn.Softmax: ["dim"],
-    nn.Upsample: ["size", "scale_factor", "mode", "align_corners"],
-    nn.Sequential: [],
+    nn.Conv2d: "in_channels out_channels kernel_size stride padding dilation groups bias padding_mode",
+    nn.ConvTranspose2d: "in_channels out_channels kernel_size stride padding output_padding groups bias dilation",
+    nn.Linear: "in_features out_features bias",
+    nn.BatchNorm1d: "num_features eps momentum affine track_running_stats",
+    nn.BatchNorm2d: "num_features eps momentum affine track_running_stats",
+    nn.MaxPool2d: "kernel_size stride padding dilation return_indices ceil_mode",
+    nn.MaxUnpool2d: "kernel_size stride padding",
+    nn.AvgPool2d: "kernel_size stride padding ceil_mode count_include_pad divisor_override",
+    nn.AdaptiveAvgPool2d: "output_size",
+    nn.Upsample: "size scale_factor mode align_corners",
+    nn.Flatten: "start_dim end_dim",
+    nn.Dropout: "p inplace",
+    nn.Dropout2d: "p inplace",
+    nn.ReLU: "inplace",
+    nn.ReLU6: "inplace",
+    nn.Tanh: "",
+    nn.Sigmoid: "",
+    nn.Softmax: "dim",
+    nn.Identity: "",
+    nn.Sequential: "",
+    nn.ModuleList: "",
 }
+_CONTAINERS = (nn.Sequential, nn.ModuleList)
 _MODULES_BY_NAME = {cls.__name__: cls for cls in _MODULES}
 
 
@@ -145,6 +112,7 @@ class _Writer:
         self.refer = refer
         self.buffers: list[bytes] = []
         self.bytes = self.nodes = self.offset = 0
+        self.modules: dict[int, int] = {}  # a module that is in two places is sent once
 
     def node(self, value, depth):
         self.nodes += 1
@@ -198,16 +166,19 @@ class _Writer:
         }
 
     def module(self, value, depth):
+        if id(value) in self.modules:
+            return {"is": "module again", "number": self.modules[id(value)]}
         kind = type(value)
-        node = {"is": "module", "class": kind.__name__, "training": value.training}
-        arguments = {name: getattr(value, name) for name in _MODULES[kind]}
-        if hasattr(value, "bias") and not kind.__name__.startswith("BatchNorm"):
+        arguments = {name: getattr(value, name) for name in _MODULES[kind].split()}
+        if "bias" in arguments:  # the argument says whether there is one, the attribute is what it is
             arguments["bias"] = value.bias is not None
+        node = {"is": "module", "class": kind.__name__, "training": value.training}
         node["arguments"] = self.node(arguments, depth + 1)
-        if kind is nn.Sequential:
-            node["children"] = [[name, self.node(child, depth + 1)] for name, child in value.named_children()]
+        if kind in _CONTAINERS:
+            node["children"] = [[name, self.node(child, depth + 1)] for name, child in value._modules.items()]
         else:
-            node["state"] = self.node(dict(value.state_dict()), depth + 1)
+            node["state"] = self.node(value.state_dict(keep_vars=True), depth + 1)  # keeps who trains and who is frozen
+        self.modules[id(value)] = len(self.modules)
         return node
 
     def buffer(self, dtype, shape, raw):
@@ -223,8 +194,9 @@ class _Writer:
 
 class _Reader:
     def __init__(self, buffers, resolve, modules):
-        self.buffers, self.resolve, self.modules = buffers, resolve, modules
+        self.buffers, self.resolve, self.may_build = buffers, resolve, modules
         self.nodes = self.offset = 0
+        self.modules: list[nn.Module] = []
 
     def value(self, node, depth):
         self.nodes += 1
@@ -254,23 +226,29 @@ class _Reader:
             return array if kind == "array" else array[()]
         if kind == "module":
             return self.module(node, depth)
+        if kind == "module again":
+            return self.modules[node["number"]]
         if kind in ("handle", "callback") and self.resolve is not None:
             is_module = node["module"] is True
             return self.resolve(Reference(kind, int(node["number"]), str(node["type"])[:100], is_module))
         raise Malformed(f"a node of kind {kind!r}")
 
     def module(self, node, depth):
-        if not self.modules:
+        if not self.may_build:
             raise Malformed("a module where only plain values are read")
         cls = _MODULES_BY_NAME[node["class"]]
-        if cls is nn.Sequential:
-            module = nn.Sequential()
+        if cls in _CONTAINERS:
+            module = cls()
             for name, child in node["children"]:
                 module.add_module(name, self.value(child, depth + 1))
         else:
             module = cls(**self.value(node["arguments"], depth + 1))
-            module.load_state_dict(self.value(node["state"], depth + 1))
+            state = self.value(node["state"], depth + 1)
+            module.load_state_dict(state, assign=True)  # assigned, not copied: a float64 network stays one
+            for name, parameter in module.named_parameters():
+                parameter.requires_grad_(state[name].requires_grad)
         module.training = node["training"]  # not train(mode), which would set the layers inside as well
+        self.modules.append(module)
         return module
 
     def raw(self, node, itemsize):

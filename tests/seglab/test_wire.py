@@ -12,7 +12,7 @@ from torch import nn
 from seglab.bridge import wire
 from seglab.bridge.student import Missing, StudentError, local_student
 from seglab.bridge.wire import Malformed, Unsendable, pack, unpack
-from seglab.checking.compare import assert_same
+from seglab.checking.compare import Mismatch, assert_same
 
 PLAIN = [
     None,
@@ -77,19 +77,123 @@ def test_what_arrives_is_a_copy():
     assert tensor.sum() == 0
 
 
-def test_networks_arrive_with_weights_and_mode():
-    net = nn.Sequential(
-        nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(16, 5),
-        nn.Dropout(0.3),
-    ).eval()
+def across(module):
+    """The module as the student's side builds it again."""
+    return unpack(pack(module), modules=True)
+
+
+def assert_same_network(got, expected):
+    """The same modules by the same names: class, arguments, mode, weights, statistics, and what is frozen."""
+    named, wanted = (
+        dict(got.named_modules(remove_duplicate=False)),
+        dict(expected.named_modules(remove_duplicate=False)),
+    )
+    assert list(named) == list(wanted)
+    for name, module in wanted.items():
+        assert type(named[name]) is type(module) and repr(named[name]) == repr(module), name
+        assert named[name].training == module.training, name
+    state = got.state_dict()
+    assert list(state) == list(expected.state_dict())
+    for name, value in expected.state_dict().items():
+        assert state[name].dtype == value.dtype and torch.equal(state[name], value), name
+    frozen = {name: one.requires_grad for name, one in expected.named_parameters()}
+    assert {name: one.requires_grad for name, one in got.named_parameters()} == frozen
+
+
+# Arguments that are not the usual ones; what goes in, and which size comes out.
+MODULES = {
+    "convolution": (nn.Conv2d(4, 6, (3, 2), 2, 1, dilation=2, groups=2, bias=False), (2, 4, 9, 8)),
+    "convolution that wraps": (nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular"), (1, 1, 5, 6)),
+    "convolution of the same size": (nn.Conv2d(1, 2, 3, padding="same"), (1, 1, 5, 6)),
+    "transposed convolution": (nn.ConvTranspose2d(4, 6, (3, 4), 3, 1, output_padding=2, groups=2), (2, 4, 5, 7)),
+    "dilated transposed convolution": (nn.ConvTranspose2d(2, 3, 3, 2, dilation=2, bias=False), (2, 2, 4, 5)),
+    "dense": (nn.Linear(3, 2, bias=False), (4, 3)),
+    "batch norm": (nn.BatchNorm2d(3, eps=0.1, momentum=0.5), (2, 3, 4, 5)),
+    "batch norm of vectors": (nn.BatchNorm1d(3, affine=False), (4, 3)),
+    "batch norm without statistics": (nn.BatchNorm2d(3, track_running_stats=False), (2, 3, 4, 5)),
+    "max-pooling": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 3, 8, 9)),
+    "max-pooling with switches": (nn.MaxPool2d(2, return_indices=True), (2, 3, 5, 7)),
+    "average pooling": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), (2, 3, 8, 9)),
+    "average pooling with a divisor": (nn.AvgPool2d(2, divisor_override=3), (2, 3, 8, 9)),
+    "adaptive pooling": (nn.AdaptiveAvgPool2d((1, None)), (2, 3, 8, 9)),
+    "enlarging by a factor": (nn.Upsample(scale_factor=(2.0, 3.0), mode="bilinear", align_corners=True), (1, 2, 3, 4)),
+    "enlarging to a size": (nn.Upsample(size=(7, 9)), (1, 2, 3, 4)),
+    "flatten": (nn.Flatten(2), (2, 3, 4, 5)),
+    "dropout": (nn.Dropout(0.3), (2, 3)),
+    "dropout of maps": (nn.Dropout2d(0.3, inplace=True), (2, 3, 4, 4)),
+    "ReLU in place": (nn.ReLU(inplace=True), (2, 3)),
+    "ReLU6": (nn.ReLU6(), (2, 3)),
+    "tanh": (nn.Tanh(), (2, 3)),
+    "sigmoid": (nn.Sigmoid(), (2, 3)),
+    "softmax": (nn.Softmax(1), (2, 3)),
+    "identity": (nn.Identity(), (2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_kind_of_layer_comes_back_and_computes_the_same(name):
+    module, shape = MODULES[name]
+    for mode in (True, False):
+        module.train(mode)
+        back = across(module)
+        assert_same_network(back, module)
+        torch.manual_seed(1)
+        x = torch.randn(shape)
+        got, expected = [], []
+        for one, results in ((back, got), (module, expected)):
+            torch.manual_seed(2)  # for dropout
+            results.append(one(x.clone()))
+        assert_same(got, expected)
+    assert_same_network(across(module), module)  # with the statistics that the run has left
+
+
+def test_every_module_of_the_table_is_tried():
+    tried = {type(module) for module, _ in MODULES.values()}
+    assert tried | {nn.MaxUnpool2d, nn.Sequential, nn.ModuleList} == set(wire._MODULES)
+
+
+def test_unpooling_puts_values_back_through_the_switches_that_crossed():
+    x = torch.randn(2, 3, 7, 5, generator=torch.Generator().manual_seed(0))
+    pool, unpool = nn.MaxPool2d((3, 2), 2, return_indices=True), nn.MaxUnpool2d((3, 2), 2, (0, 0))
+    assert_same_network(across(unpool), unpool)
+    values, switches = unpack(pack(pool(x)))
+    assert_same(across(unpool)(values, switches, x.shape), unpool(*pool(x), x.shape))
+
+
+def test_containers_keep_names_order_depth_and_modes():
+    stages = nn.ModuleList([nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), nn.ModuleList([nn.MaxPool2d(2)])])
+    net = nn.Sequential()
+    net.add_module("encoder", stages)
+    net.add_module("empty", nn.Sequential())
+    net.add_module("head", nn.Sequential(nn.Dropout(), nn.ConvTranspose2d(2, 1, 2, 2)).eval())
+    net.encoder[0][1].eval()
+    net.encoder[0][0].weight.requires_grad_(False)
+    assert_same_network(across(net), net)
+    assert_same_network(across(net.eval().double()), net)
+    assert isinstance(across(nn.ModuleList()), nn.ModuleList)
+
+
+def test_one_layer_in_two_places_stays_one():
+    shared = nn.Conv2d(2, 2, 1)
+    net = nn.Sequential(shared, nn.ReLU(), nn.Sequential(shared))
+    back = across(net)
+    assert_same_network(back, net)
+    assert back[0] is back[2][0] and len(list(back.parameters())) == 2
+
+
+def test_a_module_of_somebodys_own_is_refused():
+    class Own(nn.Sequential):
+        pass
+
+    for module in (Own(), nn.Sequential(Own()), nn.ModuleList([nn.LSTM(1, 1)])):
+        with pytest.raises(Unsendable, match=r"Own|LSTM"):
+            pack(module)
+
+
+def test_networks_arrive_in_the_students_process():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False), nn.Flatten(), nn.Linear(64, 5)).eval()
     x = torch.rand(2, 3, 8, 8)
-    functions = {"run": lambda module, value: module(value), "mode": lambda module: module.training}
-    student = local_student(functions)
+    student = local_student({"run": lambda module, value: module(value), "mode": lambda module: module.training})
     assert_same(student.run(net, x), net(x))
     assert student.mode(net) is False
 
@@ -169,6 +273,7 @@ BAD_FRAMES = {
     "module unasked": frame({"is": "module", "class": "Linear", "arguments": {}, "training": True}),
     "two tensors in one buffer": frame([TENSOR, TENSOR], b"12345678"),
     "empty with a huge side": frame(TENSOR | {"shape": [2**40, 0]}),
+    "module that was never sent": frame({"is": "module again", "number": 0}),
     "network in a reply": frame(
         {"is": "module", "class": "ReLU", "arguments": {"is": "dict", "items": []}, "training": True}
     ),
@@ -275,8 +380,6 @@ def test_every_layer_of_a_network_keeps_its_own_mode():
 
 @pytest.mark.parametrize("answer", [None, torch.zeros(2), len, [nn.ReLU()]], ids=["None", "tensor", "function", "list"])
 def test_what_is_no_network_is_refused_as_one(answer):
-    from seglab.checking.compare import Mismatch
-
     with pytest.raises((Mismatch, StudentError), match=r"nn.Module|Unsendable"):
         local_student({"build": lambda: answer}).build.module()
 
