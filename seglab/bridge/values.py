@@ -65,7 +65,7 @@ def describe(value) -> str:
 
 def _layer(layer: dict) -> str:
     """A layer's description as `seglab.layers` would make it: conv(3, 6, kernel_size=5, padding=2)."""
-    usual = {"stride": 1, "padding": 0, "dilation": 1}
+    usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
     words = [
         f"{k}={describe(v)}" for k, v in layer.items() if k != "kind" and (k not in usual or repr(usual[k]) != repr(v))
     ]
