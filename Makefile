@@ -5,7 +5,7 @@ LESSON ?=
 EXERCISE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test status notebooks audit demo release bench compare lint
+.PHONY: help lab test status reset notebooks audit demo release bench compare lint
 
 help:  ## this table
 	@printf '%-16s %-12s %s\n' command for does
@@ -25,14 +25,18 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@ .venv/student
 
-lab: .venv/student  ## [student] makes .venv if missing, opens JupyterLab on the course
-	$(BIN)/jupyter lab
+lab: .venv/student  ## [student] makes .venv if missing, lays the course into course/ around your work, opens JupyterLab
+	$(BIN)/python -m seglab lay
+	$(BIN)/jupyter lab course/start.ipynb
 
 test: .venv/dev  ## makes .venv if missing, runs the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 status: .venv/student  ## [student] which exercises pass their visible checks, points so far, what comes next
 	@$(BIN)/python -m seglab status $(LESSON)
+
+reset: .venv/student  ## [student] EXERCISE=name: its stub again; your answer is kept beside the notebook
+	@$(BIN)/python -m seglab reset $(or $(EXERCISE),$(error make reset EXERCISE=name))
 
 notebooks: .venv/dev  ## [contributor] builds every notebook from text; LESSON=03 for one lesson
 	$(BIN)/python -m autograde notebooks $(LESSON)
@@ -47,10 +51,10 @@ release: .venv/dev  ## [instructor] the student's bundle, dist/
 	$(BIN)/python -m autograde release
 
 bench: .venv/dev  ## [contributor] the benchmarks, as ratios
-	$(BIN)/python benchmarks/sliding_window.py
+	$(BIN)/python -m benchmarks.sliding_window
 
 compare: .venv/dev  ## [contributor] trains every network of the course and writes their table, docs/architectures.md
-	$(BIN)/python benchmarks/architectures.py --out docs/architectures.md
+	$(BIN)/python -m benchmarks.architectures --out docs/architectures.md
 
 lint: .venv/dev  ## [contributor] format and lint as CI does
 	$(BIN)/ruff format . && $(BIN)/ruff check .

@@ -57,7 +57,7 @@ def status(root: Path = Path(), lesson: str | None = None, seconds: float = SECO
                 print(f"      {exercise.detail}")
     print(f"\n{done:g} of {possible:g} points so far, by the visible checks only; hidden checks run at grading.")
     if following:
-        print(f"Next: {following[0].name}, in {following[1].relative_to(root)}")
+        print(f"Next: {following[0].name}, in {following[1]}")
     return 0
 
 
@@ -128,7 +128,10 @@ def _is_check(metadata):
 
 
 def _run_cells(notebook: Path, results: Path) -> None:
-    """Run the cells in order and write a line for every check, at once: what is written survives a later crash."""
+    """Run the cells up to the last check and write a line for every check, at once: that survives a later crash.
+
+    What follows the last check is a notebook's finale, and may train for a minute.
+    """
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
@@ -136,7 +139,9 @@ def _run_cells(notebook: Path, results: Path) -> None:
 
     shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
     trouble = ""
-    for source, metadata in _read_cells(notebook):
+    cells = _read_cells(notebook)
+    last = max(number for number, (_, metadata) in enumerate(cells) if _is_check(metadata))
+    for source, metadata in cells[: last + 1]:
         if not _is_check(metadata):
             outcome = shell.run_cell(source)
             error = outcome.error_before_exec or outcome.error_in_exec

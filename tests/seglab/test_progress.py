@@ -87,7 +87,7 @@ def test_the_table_of_cells_that_draw_print_ask_and_leave(course, capsys):
     assert lines[:3] == [["01_first"], ["double", "2", "passed"], ["triple", "3", "passed"]]
     assert lines[3:6] == [["02_second"], ["double", "2", "1", "of", "2"], ["triple", "3", "not", "started"]]
     assert " ".join(lines[7]).startswith("5 of 10 points so far, by the visible checks only")
-    assert lines[8] == ["Next:", "double,", "in", "exercises/02_second/02_second.ipynb"]
+    assert lines[8] == ["Next:", "double,", "in", str(course / "exercises" / "02_second" / "02_second.ipynb")]
 
 
 @pytest.mark.parametrize("lesson", ["02", "second", "02_second"])
@@ -156,6 +156,16 @@ def test_an_endless_loop_is_stopped_and_keeps_what_was_found_before_it(course, m
     exercises = progress.examine_notebook(path, seconds=0.2)
     assert [exercise.state for exercise in exercises] == ["passed", "error"]
     assert "stopped after 0.2 seconds" in exercises[1].detail
+
+
+def test_nothing_runs_after_the_last_check(course):
+    path = write(course, "01_first")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(new_code_cell("Path('finale').touch()"))
+    notebook.cells.insert(0, new_code_cell("from pathlib import Path\nPath('before').touch()"))
+    nbformat.write(notebook, path)
+    assert states(path) == {"double": "passed", "triple": "passed"}
+    assert (path.parent / "before").exists() and not (path.parent / "finale").exists()
 
 
 def test_it_runs_where_the_notebook_is_and_changes_nothing_there(course):
