@@ -26,22 +26,29 @@ class Exercise:
 
 
 class Lesson:
-    """One lesson of the course, by its name."""
+    """One lesson of the course, by its name: every path of it, and what is in the files."""
 
     def __init__(self, name: str, root: Path = ROOT):
         self.name, self.root = name, Path(root)
-        self.topic = name.split("_", 1)[1]
-        self.source = self.root / "solutions" / f"{name}.py"
+        self.number, self.topic = name.split("_", 1)
+        # what is written by hand
         self.lecture = self.root / "lectures" / f"{name}.py"
+        self.source = self.root / "solutions" / f"{name}.py"
         self.check_file = self.root / "seglab" / "checking" / "lessons" / f"{name}.py"
-        self.fingerprint_file = self.check_file.with_suffix(".json")
         self.reference_file = self.root / "autograde" / "reference" / f"{self.topic}.py"
         self.graders = self.root / "autograde" / "graders" / name
         self.grader_file = self.graders / f"test_{self.topic}.py"
         self.misconception_file = self.graders / "misconceptions.py"
         self.alternative_file = self.graders / "alternatives.py"
         self.equivalent_file = self.graders / "equivalent_mutants.json"
+        self.reference_test_file = self.root / "tests" / "autograde" / "reference" / f"test_{self.topic}.py"
         self.battery_file = self.root / "tests" / "autograde" / "battery" / f"{name}.py"
+        self.network_file = self.root / "benchmarks" / "networks" / f"{name}.py"  # where it has networks to compare
+        # what is built; pictures are drawn by tools/expected_pictures.py, looked at, and kept beside the solution
+        self.lecture_notebook = self.root / "lectures" / f"{name}.ipynb"
+        self.solution_folder = self.root / "solutions" / name
+        self.exercise_folder = self.root / "exercises" / name
+        self.fingerprint_file = self.check_file.with_suffix(".json")
 
     def __repr__(self):
         return f"Lesson({self.name!r})"
@@ -59,6 +66,29 @@ class Lesson:
             for cell in self.cells
             if "check" in cell.metadata
         ]
+
+    @functools.cached_property
+    def title(self) -> str:
+        """The first heading of the lecture: `02 · Sliding window`. Raises ValueError where there is none."""
+        text = self.lecture.read_text(encoding="utf-8") if self.lecture.exists() else ""
+        found = re.search(r"^# # (.+)$", text, re.MULTILINE)
+        if not found:
+            raise ValueError(f"there is no heading in {self.lecture}: it begins with `# # {self.number} · …`")
+        return found[1]
+
+    @property
+    def points(self) -> float:
+        return sum(exercise.points for exercise in self.exercises)
+
+    @property
+    def pictures(self) -> list[Path]:
+        """The expected pictures, kept once: beside the solution."""
+        return sorted(self.solution_folder.glob("*.png"))
+
+    @property
+    def hidden_files(self) -> list[Path]:
+        """What no student may see a line of, besides the solutions between their marks."""
+        return [self.reference_file, self.grader_file, self.misconception_file, self.alternative_file]
 
     @functools.cached_property
     def checks(self) -> ModuleType:

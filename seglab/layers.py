@@ -83,7 +83,8 @@ def network(layers: list[dict]) -> nn.Sequential:
         kind = words.pop("kind")
         if kind not in _MODULES:
             raise ValueError(f"there is no kind of layer {kind!r}; there are {', '.join(_MODULES)}")
-        if kind == "linear":
+        dense = kind == "linear"
+        if dense:
             modules.append(nn.ReLU() if before == "linear" else nn.Flatten())
         modules.append(_MODULES[kind](**words))
         if kind in ("conv", "transposed_conv"):

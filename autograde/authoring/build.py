@@ -1,7 +1,8 @@
 """Builds every notebook from text, byte for byte the same each time, and the fingerprints of known wrong answers.
 
 Lectures and solutions come from percent scripts through jupytext; exercises come from solutions through nbgrader's own
-`generate_assignment`. Nobody edits a built file; a test builds again and compares.
+`generate_assignment`, and the README's table of lessons from what they hold. Nobody edits what is built; a test builds
+again and compares.
 """
 
 import hashlib
@@ -25,23 +26,37 @@ _METADATA = {
 
 def build(root: Path = ROOT, out: Path | None = None, only: str | None = None) -> list[Path]:
     """Build every lesson (or one, "03") below `out`, by default in place; returns the built files."""
-    out = Path(out or root)
+    root, out = Path(root), Path(out or root)
     built = []
     lessons = all_lessons(root, only)
     for lesson in lessons:
+        there = Lesson(lesson.name, out)
         if lesson.lecture.exists():
-            built.append(_write(out / "lectures" / f"{lesson.name}.ipynb", lecture_notebook(lesson.lecture)))
-        folder = out / "solutions" / lesson.name
-        built.append(_write(folder / f"{lesson.name}.ipynb", solution_notebook(lesson)))
-        for picture in sorted((Path(root) / "solutions" / lesson.name).glob("*.png")):
-            if folder / picture.name != picture:
-                shutil.copy(picture, folder / picture.name)
-        path = out / lesson.fingerprint_file.relative_to(root)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(fingerprints(lesson), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        built.append(path)
+            built.append(_write(there.lecture_notebook, lecture_notebook(lesson.lecture)))
+        built.append(_write(there.solution_folder / f"{lesson.name}.ipynb", solution_notebook(lesson)))
+        if out != root:
+            for picture in lesson.pictures:
+                shutil.copy(picture, there.solution_folder)
+        digests = json.dumps(fingerprints(lesson), indent=1, sort_keys=True) + "\n"
+        built.append(_write_text(there.fingerprint_file, digests))
     built += generate_exercises(lessons, out)
-    return built
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    return [*built, _write_text(out / "README.md", with_lesson_table(readme, all_lessons(root)))]
+
+
+def with_lesson_table(text: str, lessons: list[Lesson]) -> str:
+    """A text with the table of lessons between its marks. Raises ValueError if the marks are not there."""
+    before, begin, rest = text.partition("<!-- lessons: built by make notebooks -->\n")
+    _, end, after = rest.partition("<!-- end of lessons -->")
+    if not begin or not end:
+        raise ValueError("the README has no marks for the table of lessons")
+    rows = []
+    for lesson in lessons:
+        notebook = lesson.exercise_folder.relative_to(lesson.root) / f"{lesson.name}.ipynb"
+        lecture = lesson.lecture_notebook.relative_to(lesson.root)
+        exercises = f"[{len(lesson.exercises)} exercises, {lesson.points:g} points]({notebook.as_posix()})"
+        rows.append(f"| {lesson.title} | [{lecture.as_posix()}]({lecture.as_posix()}) | {exercises} |\n")
+    return f"{before}{begin}| lesson | lecture | exercises |\n|---|---|---|\n{''.join(rows)}{end}{after}"
 
 
 def lecture_notebook(source: Path) -> nbformat.NotebookNode:
@@ -103,18 +118,17 @@ def generate_exercises(lessons: list[Lesson], out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix="build-") as course:
         shutil.copy(ROOT / "nbgrader_config.py", course)
         for lesson in lessons:
-            shutil.copytree(out / "solutions" / lesson.name, Path(course) / "solutions" / lesson.name)
-        names = [lesson.name for lesson in lessons]
+            shutil.copytree(Lesson(lesson.name, out).solution_folder, Lesson(lesson.name, course).solution_folder)
         run_nbgrader(Path(course), "generate_assignment", "--assignment=*")  # all that are in this folder
-        for name in names:
-            target = out / "exercises" / name
+        for lesson in lessons:
+            target = Lesson(lesson.name, out).exercise_folder
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(Path(course) / "exercises" / name, target)
+            shutil.copytree(Lesson(lesson.name, course).exercise_folder, target)
             for path in target.iterdir():
                 path.chmod(0o644)
-            notebook = nbformat.read(target / f"{name}.ipynb", as_version=4)
+            notebook = nbformat.read(target / f"{lesson.name}.ipynb", as_version=4)
             notebook.metadata = nbformat.from_dict(_METADATA)
-            built.append(_write(target / f"{name}.ipynb", notebook))
+            built.append(_write(target / f"{lesson.name}.ipynb", notebook))
     return built
 
 
@@ -134,8 +148,12 @@ def fingerprints(lesson: Lesson) -> dict:
 
 
 def _write(path: Path, notebook: nbformat.NotebookNode) -> Path:
+    return _write_text(path, nbformat.writes(notebook) + "\n")
+
+
+def _write_text(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path
 
 
