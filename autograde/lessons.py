@@ -140,11 +140,11 @@ def find_class(module: ModuleType, exercise: str) -> type | None:
 def all_lessons(root: Path = ROOT, only: str | None = None) -> list[Lesson]:
     """Every lesson that has a solution source; `only` picks those whose name begins so ("03"), or is so.
 
-    Raises ValueError when nothing fits.
+    Raises ValueError when nothing fits `only`.
     """
     names = sorted(path.stem for path in (Path(root) / "solutions").glob("[0-9][0-9]_*.py"))
     found = [Lesson(name, root) for name in names if not only or name == only or name.startswith(f"{only}_")]
-    if not found:
+    if only and not found:
         raise ValueError(f"no lesson {only!r}; there are: {', '.join(names) or 'none'}")
     return found
 

@@ -1,7 +1,7 @@
 """`autograde new-lesson` and `autograde new-exercise`: every piece of one, to be filled in.
 
-The pieces are the files below `autograde/templates`, at the paths they will have. What is left to write says
-`TODO(name)`, and the audit fails for as long as one of them is there.
+A template below `templates/` is named like the piece of `Lesson` that it becomes, and that says where it goes. What is
+left to write says `TODO(name)`, and the audit fails for as long as one of them is there.
 """
 
 import keyword
@@ -21,11 +21,11 @@ def new_lesson(name: str, exercises: list[str], root: Path = ROOT) -> list[Path]
     if not re.fullmatch(r"\d\d_[a-z][a-z0-9_]*", name) or keyword.iskeyword(name[3:]):
         raise ValueError(f"a lesson is named like 06_deconvnet, not {name!r}")
     lesson = Lesson(name, root)
-    taken = [one.name for one in all_lessons(root) if one.name[:2] == name[:2] or one.topic == lesson.topic]
+    taken = [one.name for one in all_lessons(root) if one.number == lesson.number or one.topic == lesson.topic]
     if taken or lesson.lecture.exists():
         raise ValueError(f"{name}: number or topic is taken by {', '.join(taken) or lesson.lecture.name}")
     _check_exercises(exercises, root)
-    written = _write("lesson", {"LESSON": name, "TOPIC": lesson.topic, "NUMBER": name[:2]}, root)
+    written = _write("lesson", lesson, {})
     for exercise in exercises:
         new_exercise(name, exercise, root)
     return written
@@ -39,13 +39,11 @@ def new_exercise(lesson_name: str, exercise: str, root: Path = ROOT) -> list[Pat
     lesson = all_lessons(root, lesson_name)[0]
     _check_exercises([exercise], root)
     words = {
-        "LESSON": lesson.name,
-        "TOPIC": lesson.topic,
         "NAME": exercise,
         "CAMEL": "".join(part[:1].upper() + part[1:] for part in exercise.split("_")),
         "POSITION": str(len(lesson.exercises) + 1),
     }
-    written = _write("exercise", words, root)
+    written = _write("exercise", lesson, words)
     source = lesson.source.read_text(encoding="utf-8")
     row = f"# | {words['POSITION']} `{exercise}` | TODO({exercise}) | 15 | ●● | 2 |\n"
     # In the table of the title cell: after its last row, which is the first place where a table line ends the table.
@@ -71,15 +69,15 @@ def _check_exercises(names, root):
         taken.add(plain(name))
 
 
-def _write(kind, words, root):
-    """Copy the templates of a kind, words replaced in names and texts; a file that is there is appended to."""
+def _write(kind: str, lesson: Lesson, words: dict[str, str]) -> list[Path]:
+    """Fill the templates of a kind and put each where it belongs; a file that is there is appended to."""
+    words = words | {"LESSON": lesson.name, "TOPIC": lesson.topic, "NUMBER": lesson.number}
     pattern = re.compile("|".join(words))
     written = []
-    for template in sorted((TEMPLATES / kind).rglob("*.*")):
-        if template.suffix == ".pyc":
+    for template in sorted((TEMPLATES / kind).iterdir()):
+        if template.is_dir():  # __pycache__
             continue
-        relative = template.relative_to(TEMPLATES / kind)
-        path = root / pattern.sub(lambda found: words[found[0]], str(relative))
+        path = getattr(lesson, template.stem)
         text = pattern.sub(lambda found: words[found[0]], template.read_text(encoding="utf-8"))
         path.parent.mkdir(parents=True, exist_ok=True)
         before = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -7,77 +7,79 @@ import sys
 
 import pytest
 
+from autograde.__main__ import main
 from autograde.authoring.scaffold import new_exercise, new_lesson
-from autograde.lessons import ROOT
+from autograde.lessons import ROOT, Lesson
 
 LESSON, EXERCISE = "42_running", "running_total"
 
-# What an author writes in place of each placeholder, file by file.
+# What an author writes in place of each placeholder, piece by piece of the lesson.
 FILLED = {
-    f"lectures/{LESSON}.py": [
+    "lecture": [
         ("TODO(42_running)", "filled"),
         ("show(show_images([], []), ", "show(show_images([torch.eye(3)], ['a map']), "),
         ("# %%\nfrom seglab", "# %%\nimport torch\n\nfrom seglab"),
     ],
-    f"solutions/{LESSON}.py": [
+    "source": [
         ("TODO(42_running)", "Running"),
         ("TODO(running_total): one sentence.", "The sum of all numbers up to each."),
         (
             ">>> running_total(torch.ones(1))\n    TODO(running_total)",
             ">>> running_total(torch.ones(2))\n    tensor([1., 2.])",
         ),
+        ("  # TODO(running_total): the checks of the arguments are given, in one to three lines", ""),
         (
             'raise NotImplementedError("TODO(running_total)")',
             "return (x[None] * torch.ones(len(x), len(x)).tril()).sum(1)  # (n, n) -> (n,)",
         ),
         ("TODO(running_total)", "(n,)"),
     ],
-    f"seglab/checking/lessons/{LESSON}.py": [
+    "check_file": [
         ("TODO(running_total)", "sums"),
         (
             "student.running_total(torch.ones(1)), torch.zeros(1)",
-            "student.running_total(torch.ones(2)), torch.tensor([1.0, 2.0])",
+            "student.running_total(torch.ones(3)), torch.tensor([1.0, 2.0, 3.0])",
         ),
     ],
-    "autograde/reference/running.py": [
+    "reference_file": [
         ("TODO(42_running)", "Sums"),
         (
-            "TODO(running_total): one sentence, shapes, errors raised, the source.",
+            "TODO(running_total): one sentence, shapes, the source.",
             "All sums from the first number on: (n,) -> (n,).",
         ),
         ('raise NotImplementedError("TODO(running_total)")', "return x.cumsum(0)"),
     ],
-    f"autograde/graders/test_{LESSON}.py": [
+    "grader_file": [
         ("TODO(running_total)", "Sums"),
         (
             "assert_same(student.running_total(x), x)",
             "assert_same(student.running_total(x), torch.stack([x[: i + 1].sum() for i in range(len(x))]))",
         ),
+        ("draw(rng, 2, 5)", "draw(rng, 3, 5)"),
     ],
-    f"autograde/graders/candidates/{LESSON}.py": [
+    "misconception_file": [
+        ("TODO(running_total): who really answers so", "students' answers"),
         ("TODO(running_total): what is wrong, not what is right.", "The numbers come back as they are."),
     ],
-    f"tests/equivalent_mutants/{LESSON}.json": [
+    "equivalent_file": [
         ("{}", '{"running_total": {"return x.cumsum(0) -> return x.cumsum( -1)": "x has one dimension"}}')
     ],
-    f"tests/alternatives/{LESSON}.py": [
-        ('raise NotImplementedError("TODO(running_total)")', "return torch.cumsum(x, 0)")
-    ],
+    "alternative_file": [('raise NotImplementedError("TODO(running_total)")', "return torch.cumsum(x, 0)")],
 }
 MORE_MISCONCEPTIONS = """
-@misconception("running_total", breaks="test_values", hint=2)
+@misconception("running_total", breaks="test_values", hint=2, source="students' answers")
 def total_only(x):
     '''Only the last sum is there, once for each number.'''
     return x.sum().expand(len(x)).clone()
 
 
-@misconception("running_total", breaks="test_values", hint=2)
+@misconception("running_total", breaks="test_values", hint=2, source="students' answers")
 def from_the_end(x):
     '''The sums run from the last number to the first.'''
     return x.flip(0).cumsum(0).flip(0)
 
 
-@misconception("running_total", breaks="test_values", hint=3)
+@misconception("running_total", breaks="test_values", hint=3, source="students' answers")
 def without_itself(x):
     '''Each sum leaves out the number at its own place.'''
     return x.cumsum(0) - x
@@ -96,8 +98,15 @@ def by_adding(x):
 @pytest.fixture
 def copy(tmp_path):
     """A checkout of its own, so that what is generated is graded by the real nbgrader and lands nowhere else."""
-    leave = shutil.ignore_patterns(".git", ".venv", "dist", "__pycache__", ".*_cache", "gradebook.db*", "*.egg-info")
-    return shutil.copytree(ROOT, tmp_path / "course", ignore=leave)
+    leave = shutil.ignore_patterns(
+        ".git", ".venv", "dist", "course", "__pycache__", ".*_cache", "gradebook.db*", "*.egg-info"
+    )
+    for name in ("autograde", "seglab", "solutions", "lectures", "exercises", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=leave)
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy(path, tmp_path)
+    return tmp_path
 
 
 def run(copy, *arguments):
@@ -109,45 +118,48 @@ def run(copy, *arguments):
 def test_a_new_lesson_fails_the_audit_until_it_is_filled(copy):
     made = run(copy, "new-lesson", LESSON, EXERCISE)
     assert made.returncode == 0, made.stderr
-    assert run(copy, "notebooks", "42").returncode == 0
-    audit = run(copy, "audit", "42")
+    assert len(made.stdout.splitlines()) == 9 + 1  # the pieces of a lesson, and what to do next
+    audit = run(copy, "audit", "42", EXERCISE)
     assert audit.returncode == 1
     for reason in (
         f"{EXERCISE}, pieces: still to be written: solutions/{LESSON}.py, lines",
         f"{EXERCISE}, pieces: still to be written: reference/running.py, lines",
-        f"{EXERCISE}, pieces: still to be written: graders/test_{LESSON}.py, lines",
-        f"{EXERCISE}, solution: the solution fails test_values",
+        f"{EXERCISE}, pieces: still to be written: {LESSON}/test_running.py, lines",
+        f"{EXERCISE}, pieces: still to be written: {LESSON}/misconceptions.py, lines",
         f"{EXERCISE}, reference: the reference fails test_values",
         f"{EXERCISE}, constants: the answer 'echo' passes test_values",
-        f"{EXERCISE}, misconceptions: 1 misconceptions; at least 4 are wanted",
-        f"{EXERCISE}, alternatives: 1 alternatives; at least 2 are wanted",
+        f"{EXERCISE}, misconceptions: 1 misconceptions",
+        f"{EXERCISE}, alternatives: 1 alternatives",
         f"{EXERCISE}, lecture: still to be written: lectures/{LESSON}.py, lines",
         f"{EXERCISE}, mutants: no mutant could be made",
     ):
-        assert f"FAIL  {reason}" in audit.stdout, reason
+        assert f"FAIL  {reason}" in audit.stdout, (reason, audit.stdout)
 
-    for name, replacements in FILLED.items():
-        text = (copy / name).read_text()
+    lesson = Lesson(LESSON, copy)
+    for piece, replacements in FILLED.items():
+        path = getattr(lesson, piece)
+        text = path.read_text()
         for placeholder, written in replacements:
-            assert placeholder in text, (name, placeholder)
+            assert placeholder in text, (piece, placeholder)
             text = text.replace(placeholder, written)
-        (copy / name).write_text(text)
-    for name, more in (
-        (f"autograde/graders/candidates/{LESSON}.py", MORE_MISCONCEPTIONS),
-        (f"tests/alternatives/{LESSON}.py", ONE_MORE_ALTERNATIVE),
+        path.write_text(text)
+    for path, more in (
+        (lesson.misconception_file, MORE_MISCONCEPTIONS),
+        (lesson.alternative_file, ONE_MORE_ALTERNATIVE),
     ):
-        with open(copy / name, "a") as file:
-            file.write("\n" + more)
+        path.write_text(path.read_text() + "\n" + more)
     assert run(copy, "notebooks", "42").returncode == 0
+    assert f"| 42 · filled: title | [lectures/{LESSON}.ipynb]" in (copy / "README.md").read_text()
     audit = run(copy, "audit", "42")
     assert audit.returncode == 0, audit.stdout + audit.stderr
-    assert audit.stdout.rstrip().endswith("12 gates passed, 0 failed")
+    assert audit.stdout.rstrip().endswith(" gates passed, 0 failed")
 
 
-def test_exercises_are_appended_in_order(copy):
-    new_lesson(LESSON, [EXERCISE], root=copy)
-    new_exercise("42", "RunningMean", root=copy)
-    source = (copy / "solutions" / f"{LESSON}.py").read_text()
+def test_exercises_are_appended_in_order(tmp_path):
+    new_lesson(LESSON, [EXERCISE], root=tmp_path)
+    new_exercise("42", "RunningMean", root=tmp_path)
+    lesson = Lesson(LESSON, tmp_path)
+    source = lesson.source.read_text()
     rows = [
         line
         for line in source.splitlines()
@@ -155,9 +167,14 @@ def test_exercises_are_appended_in_order(copy):
     ]
     assert [row.split("`")[1] for row in rows] == [EXERCISE, "RunningMean"]
     assert source.index('check="running_total"') < source.index('locked="about_RunningMean"')
-    for name in ("seglab/checks", "autograde/graders"):
-        (path,) = (copy / name).glob("*42_running.py")
+    for path in (lesson.check_file, lesson.grader_file):
         assert "class TestRunningTotal:" in path.read_text() and "class TestRunningMean:" in path.read_text()
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.is_file()} == {
+        path.relative_to(tmp_path)
+        for path in (*lesson.hidden_files, lesson.lecture, lesson.source, lesson.check_file, lesson.equivalent_file)
+    } | {lesson.reference_test_file.relative_to(tmp_path)}
+    with pytest.raises(ValueError, match="already"):
+        new_exercise("42", "running_mean", root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +201,6 @@ def test_bad_names_are_refused_and_nothing_is_written(call, message):
     assert files() == before
 
 
-def test_the_command_line_says_what_was_wrong(copy):
-    done = run(copy, "new-exercise", "02", "window_starts")
-    assert done.returncode == 2 and "there is an exercise 'window_starts' already" in done.stderr
+def test_the_command_line_says_what_was_wrong(capsys):
+    assert main(["new-exercise", "02", "window_starts"]) == 2
+    assert "there is an exercise 'window_starts' already" in capsys.readouterr().err

@@ -1,5 +1,5 @@
 
 
 def NAME(x: Tensor) -> Tensor:
-    """TODO(NAME): one sentence, shapes, errors raised, the source."""
+    """TODO(NAME): one sentence, shapes, the source."""
     raise NotImplementedError("TODO(NAME)")

@@ -3,7 +3,7 @@
 #
 # *About 15 minutes · difficulty 2 of 3 · 2 points · slide "TODO(NAME)"*
 #
-# TODO(NAME): what to write, and why.
+# TODO(NAME): what to write, and why; what the slide says, quoted or redrawn.
 #
 # ```python
 # NAME(x: Tensor) -> Tensor
@@ -14,7 +14,7 @@
 # | `x` | TODO(NAME) | float | |
 # | **returns** | TODO(NAME) | as `x` | |
 #
-# * TODO(NAME): the corner cases, the errors and their types, what is not allowed.
+# * TODO(NAME): what is not obvious, and what is not allowed.
 
 
 # %% solution="NAME"
@@ -24,6 +24,8 @@ def NAME(x: Tensor) -> Tensor:
     >>> NAME(torch.ones(1))
     TODO(NAME)
     """
+    if x.dim() != 1:  # TODO(NAME): the checks of the arguments are given, in one to three lines
+        raise ValueError(f"x has shape {tuple(x.shape)}, not (n,)")
     ### BEGIN SOLUTION
     raise NotImplementedError("TODO(NAME)")
     ### END SOLUTION
