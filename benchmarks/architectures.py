@@ -1,38 +1,24 @@
 """The course's table of architectures: every network on the same scenes with the same budget, three seeds.
 
-    python benchmarks/architectures.py [--out docs/architectures.md] [--pixels N] [--seeds N] [--only NAME]
+    python -m benchmarks.architectures [--out docs/architectures.md] [--pixels N] [--seeds N] [--only NAME]
 
-The budget is a number of pixels: a network that is trained on crops sees as many of them as one that is trained on
-whole scenes. The validation scenes and the learning rate are the same for all; nothing is tuned per network.
-A later lesson adds its network to ARCHITECTURES, and the table grows by a row.
+A lesson that has networks names them in `benchmarks/networks/NN_topic.py`, as ARCHITECTURES; what is the same for all
+of them is in `benchmarks/protocol.py`.
 """
 
 import argparse
 import statistics
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from autograde.reference.convolutionalization import convolutionalize
-from autograde.reference.fcn import FCN, recall_by_size
-from autograde.reference.sliding_window import scores_to_mask, sliding_window_scores
-from seglab.data.scenes import CLASSES, Scenes, load_crops, load_scenes
-from seglab.layers import conv, linear, network, pool
-from seglab.networks import WIDTHS, halving_encoder
-from seglab.training import History, fit, miou, mirror_and_recolour, predict_logits
+from autograde.lessons import all_lessons, load
+from benchmarks.protocol import EDGES, LR, SIZE, Architecture, Budget, Result, measure
+from seglab.data.scenes import CLASSES, Scenes, load_scenes
+from seglab.training import miou
 
-SIZE = 128  # side of a scene
-WINDOW, STRIDE = 32, 4  # of the patch classifier: a quarter of the scene's side, as on the slide
-BATCH_PIXELS = 16 * SIZE * SIZE
-LR = 3e-3
-EDGES = (0, 150, 800, SIZE * SIZE + 1)  # areas of small, medium and large objects, in pixels
 SIZES = ("small", "medium", "large")
 
 
@@ -48,132 +34,10 @@ Multiply-adds are those of one scene. Seconds are of training, on one thread of 
 table: only their ratios mean anything. A mask of nothing but background has mIoU {{base:.3f}}."""
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What every network gets: training pixels, and pictures to take them from."""
-
-    pixels: int = 600 * BATCH_PIXELS
-    scenes: int = 1200
-    val_scenes: int = 200
-
-    def steps(self) -> int:
-        return max(2, self.pixels // BATCH_PIXELS)
-
-
-@dataclass(frozen=True)
-class Result:
-    """One training run."""
-
-    parameters: int
-    multiply_adds: int  # of one scene
-    seconds: float  # of training
-    miou: float
-    recall: tuple[float, ...]  # of small, medium and large objects
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A row: `train(seed, budget)` gives network and history; `predict(network, (3, H, W))` gives a mask (H, W)."""
-
-    name: str
-    lesson: str
-    train: Callable[[int, Budget], tuple[nn.Module, History]]
-    predict: Callable[[nn.Module, Tensor], Tensor]
-
-
-# Networks that were shown crops with one label each
-
-
-def train_patch_classifier(seed: int, budget: Budget) -> tuple[nn.Module, History]:
-    """Lesson 02's kind of network: valid convolutions, two halvings, a dense head."""
-    torch.manual_seed(seed)
-    features = network([conv(3, 16, 5), pool(), conv(16, 32, 3), pool()])  # 32 -> 28 -> 14 -> 12 -> 6
-    head = network([linear(32 * 6 * 6, 64), linear(64, len(CLASSES))])
-    classifier = nn.Sequential(features, head)
-    batch_size = BATCH_PIXELS // WINDOW**2
-    crops, labels = load_crops("train", size=WINDOW, count=8 * budget.scenes, seed=0)
-    history = fit(
-        classifier,
-        crops,
-        labels,
-        steps=budget.steps(),
-        batch_size=batch_size,
-        lr=LR,
-        seed=seed,
-        augment=mirror_and_recolour,
-    )
-    return classifier, history
-
-
-def slide(classifier: nn.Module, picture: Tensor) -> Tensor:
-    """Every window on its own, as lesson 02 begins."""
-    scores = sliding_window_scores(classifier, picture, WINDOW, STRIDE, batch_size=64)  # (num_classes, 25, 25)
-    return scores_to_mask(scores, picture.shape[1:], WINDOW, STRIDE)
-
-
-@torch.no_grad()
-def slide_in_one_pass(classifier: nn.Module, picture: Tensor) -> Tensor:
-    """The same weights as convolutions, as lesson 03 ends."""
-    features, head = classifier
-    scores = nn.Sequential(features, convolutionalize(head, (32, 6, 6)))(picture[None])[0]  # (num_classes, 25, 25)
-    return scores_to_mask(scores, picture.shape[1:], WINDOW, STRIDE)
-
-
-# Networks that are trained with masks
-
-
-def train_with_masks(build: Callable[[], nn.Module], seed: int, budget: Budget) -> tuple[nn.Module, History]:
-    """Whole scenes, every pixel with its label."""
-    torch.manual_seed(seed)
-    model = build().to(memory_format=torch.channels_last)
-    scenes = load_scenes("train", size=SIZE, count=budget.scenes, seed=0)
-    history = fit(
-        model,
-        scenes.images,
-        scenes.masks,
-        steps=budget.steps(),
-        batch_size=16,
-        lr=LR,
-        seed=seed,
-        augment=mirror_and_recolour,
-    )
-    return model, history
-
-
-def arg_max(model: nn.Module, picture: Tensor) -> Tensor:
-    """One pass, one class per pixel."""
-    return predict_logits(model, picture[None])[0].argmax(0)  # (H, W)
-
-
-def fcn(stride: int) -> nn.Module:
-    """Lesson 05's network on the course's encoder, from scratch."""
-    return FCN(halving_encoder(WIDTHS), WIDTHS, len(CLASSES), stride)
-
-
-ARCHITECTURES = [
-    Architecture("sliding window", "02", train_patch_classifier, slide),
-    Architecture("convolutionalized", "03", train_patch_classifier, slide_in_one_pass),
-    *(
-        Architecture(f"FCN-{stride}s", "05", partial(train_with_masks, partial(fcn, stride)), arg_max)
-        for stride in (32, 16, 8)
-    ),
-]
-
-
-def measure(architecture: Architecture, seed: int, budget: Budget, val: Scenes) -> Result:
-    """Train once and look at the validation scenes."""
-    model, history = architecture.train(seed, budget)
-    with FlopCounterMode(display=False) as counter:
-        architecture.predict(model, val.images[0])
-    found = torch.stack([architecture.predict(model, picture) for picture in val.images])  # (N, H, W)
-    logits = nn.functional.one_hot(found, len(CLASSES)).permute(0, 3, 1, 2)  # for `miou`, which takes the arg-max
-    return Result(
-        parameters=sum(p.numel() for p in model.parameters()),
-        multiply_adds=counter.get_total_flops() // 2,  # torch counts a multiplication and an addition as two
-        seconds=history.seconds,
-        miou=miou(logits, val.masks),
-        recall=tuple(recall_by_size(found, val.masks, val.instances, EDGES).tolist()),
-    )
+def architectures() -> list[tuple[str, Architecture]]:
+    """(number of the lesson, network) of every lesson that has networks, in the order of the course."""
+    files = [(lesson.number, lesson.network_file) for lesson in all_lessons()]
+    return [(number, one) for number, path in files if path.exists() for one in load(path).ARCHITECTURES]
 
 
 def all_background(val: Scenes) -> float:
@@ -199,12 +63,11 @@ def table(results: dict[str, list[Result]], budget: Budget, val: Scenes) -> str:
         "| lesson | network | parameters | multiply-adds | training, s | mIoU | recall: " + " | ".join(SIZES) + " |",
         "|---|---|---|---|---|---|" + "---|" * len(SIZES),
     ]
-    for one in ARCHITECTURES:
-        runs = results.get(one.name)
-        if runs:
+    for number, one in architectures():
+        if runs := results.get(one.name):
             scores = [run.miou for run in runs]
             recalls = [statistics.mean(run.recall[i] for run in runs) for i in range(len(SIZES))]
-            cells = [one.lesson, one.name, f"{runs[0].parameters:,}", f"{runs[0].multiply_adds / 1e6:,.1f} M"]
+            cells = [number, one.name, f"{runs[0].parameters:,}", f"{runs[0].multiply_adds / 1e6:,.1f} M"]
             cells.append(f"{statistics.median(run.seconds for run in runs):.0f}")
             cells.append(f"{statistics.mean(scores):.3f} ({min(scores):.3f} to {max(scores):.3f})")
             cells += [f"{recall:.2f}" for recall in recalls]
@@ -230,7 +93,7 @@ def main() -> None:
     budget = Budget(given.pixels, given.scenes, given.val_scenes)
     val = load_scenes("val", size=SIZE, count=budget.val_scenes, seed=0)
     results: dict[str, list[Result]] = {}
-    for one in ARCHITECTURES:
+    for _, one in architectures():
         if not given.only or one.name in given.only:
             for seed in range(given.seeds):
                 print(f"{one.name}, seed {seed}", flush=True)

@@ -1,6 +1,6 @@
 """Naive one by one, naive in batches, shared features, dense: time ratios beside multiply-add ratios, from one run.
 
-    python benchmarks/sliding_window.py [--runs N]
+    python -m benchmarks.sliding_window [--runs N]
 
 The ways are measured in turn, A B C D A B C D ..., so that a machine that changes its speed changes it for all of them.
 Times are medians; what counts are the ratios, because the seconds are this machine's.
