@@ -37,8 +37,8 @@ FILLED = {
     "check_file": [
         ("TODO(running_total)", "sums"),
         (
-            "student.running_total(torch.ones(1)), torch.zeros(1)",
-            "student.running_total(torch.ones(3)), torch.tensor([1.0, 2.0, 3.0])",
+            "student.running_total(torch.tensor([0.3, -1.7])), torch.zeros(2)",
+            "student.running_total(torch.tensor([0.3, -1.7, 2.5])), torch.tensor([0.3, -1.4, 1.1])",
         ),
     ],
     "reference_file": [
@@ -118,7 +118,7 @@ def run(copy, *arguments):
 def test_a_new_lesson_fails_the_audit_until_it_is_filled(copy):
     made = run(copy, "new-lesson", LESSON, EXERCISE)
     assert made.returncode == 0, made.stderr
-    assert len(made.stdout.splitlines()) == 9 + 1  # the pieces of a lesson, and what to do next
+    assert len(made.stdout.splitlines()) == 10 + 1  # the pieces of a lesson, and what to do next
     audit = run(copy, "audit", "42", EXERCISE)
     assert audit.returncode == 1
     for reason in (
@@ -172,7 +172,7 @@ def test_exercises_are_appended_in_order(tmp_path):
     assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.is_file()} == {
         path.relative_to(tmp_path)
         for path in (*lesson.hidden_files, lesson.lecture, lesson.source, lesson.check_file, lesson.equivalent_file)
-    } | {lesson.reference_test_file.relative_to(tmp_path)}
+    } | {path.relative_to(tmp_path) for path in (lesson.reference_test_file, lesson.battery_file)}
     with pytest.raises(ValueError, match="already"):
         new_exercise("42", "running_mean", root=tmp_path)
 
