@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-ASSETS = Path(__file__).resolve().parent.parent / "seglab" / "assets"
+ASSETS = Path(__file__).resolve().parent.parent / "seglab" / "data" / "assets"
 
 SHA256 = {
     "fashion": "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",

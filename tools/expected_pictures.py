@@ -1,7 +1,8 @@
 """Draws the expected pictures of the exercises: python tools/expected_pictures.py [NN_topic]
 
 A solution's script marks the cells that draw with `picture="name"`. They are run here with the reference's functions,
-and what they show is written to solutions/NN_topic/expected_name.png. Run it after changing such a cell, and look.
+and what they show is written to solutions/NN_topic/expected_name.png, the one place where a picture is kept; whatever
+is released gets its copy from there. Run it after changing such a cell, and look.
 """
 
 import io
@@ -24,7 +25,7 @@ def draw(lesson) -> list:
     exec(setup.source, namespace)
     for cell in lesson.cells:
         if "picture" in cell.metadata:
-            path = ROOT / "solutions" / lesson.name / f"expected_{cell.metadata['picture']}.png"
+            path = lesson.solution_folder / f"expected_{cell.metadata['picture']}.png"
             path.unlink(missing_ok=True)
             namespace["show"] = lambda figure, alt, path=path: save(figure, path)
             exec(cell.source, namespace)
