@@ -20,14 +20,20 @@ _IDIOMS = """
     super().__init__()
     with torch.NAME():
     for NAME in range(NAME):
+    for NAME in NAME.modules():
     if isinstance(WORDS):
     NAME = NAME
+    NAME, NAME = NAME
+    NAME, NAME, NAME = NAME
+    NAME = student.keep(NAME)
     NAME = nn.NAME(
     NAME = nn.NAME()
     nn.NAME(WORDS)
     nn.NAME(WORDS),
     return nn.Sequential(*NAME)
+    return NAME.get(WORDS)
     NAME.NAME(WORDS)
+    NAME(NAME).backward(NAME)
 """
 _EVERYBODY_WRITES = re.compile(
     "|".join(

@@ -113,11 +113,16 @@ def test_answers_are_telling_and_what_anybody_writes_is_not():
         "nn.MaxPool2d(2, stride=2 * jump),",
         "optimizer.step(loss + penalty)",
         "in_channels = out_channels + 1",
+        "height, width = width, height",
+        "return kept.get(name).flatten()",
+        "for layer in reversed(network.modules()):",
         "for row in range(size - window):",
         "if isinstance(layer, nn.Conv2d) and layer.stride == 2:",
     ]
     idioms = ["super().__init__()", "with torch.no_grad():", "nn.MaxPool2d(2, stride=2),", "for _ in range(depth):"]
     idioms += ["if isinstance(layer, nn.Conv2d):", "return nn.Sequential(*layers)", "encoder = nn.Sequential("]
+    idioms += ["channels, height, width = shape", "kept = student.keep(network)", 'return kept.get("grad")']
+    idioms += ["for layer in network.modules():", "network(windows).backward(grad)"]
     idioms += ["in_channels = out_channels", "stages = nn.Sequential()", "optimizer.zero_grad()", "loss.backward(grad)"]
     for line in answers:
         assert telling_lines(line), line
