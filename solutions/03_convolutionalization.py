@@ -200,7 +200,7 @@ with once_written():
 
 # %% solution="convolutionalize"
 def convolutionalize(classifier: nn.Sequential, feature_shape: tuple[int, int, int]) -> nn.Sequential:
-    """A fully convolutional copy of a classifier; `feature_shape` is (D, h, w), what nn.Flatten gets from a window.
+    """A fully convolutional version of a classifier; `feature_shape` is (D, h, w), what nn.Flatten gets from a window.
 
     >>> classifier = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(12, 7), nn.ReLU(), nn.Linear(7, 2))
     >>> network = convolutionalize(classifier, (3, 2, 2))
@@ -326,11 +326,11 @@ def pool_head_to_conv(linear: nn.Linear, feature_shape: tuple[int, int, int]) ->
     >>> head(torch.zeros(1, 64, 4, 4)).shape, head(torch.zeros(1, 64, 9, 5)).shape
     (torch.Size([1, 10, 1, 1]), torch.Size([1, 10, 6, 2]))
     """
-    channels, height, width = feature_shape
-    if linear.in_features != channels:
-        raise ValueError(f"{linear} does not take the means of {channels} channels")
+    if linear.in_features != feature_shape[0]:
+        raise ValueError(f"{linear} does not take the means of {feature_shape[0]} channels")
     ### BEGIN SOLUTION
-    mean = nn.AvgPool2d((height, width), stride=1)  # the mean of the window at every place
+    channels, *window = feature_shape
+    mean = nn.AvgPool2d(window, stride=1)  # the mean of the window at every place
     return nn.Sequential(mean, linear_to_conv(linear, channels, 1))
     ### END SOLUTION
 
