@@ -98,37 +98,41 @@ assert (len(pixels_seen(plain)), len(pixels_seen(pooled))) == (7, 18)
 #
 # ## The formula
 #
-# Following wires is slow. Three numbers, carried from layer to layer, do the same:
+# Following wires is slow. Three numbers of the field, carried from layer to layer, do the same:
 #
 # * **size**: how many pixels an output sees; before any layer, 1;
-# * **jump**: how many pixels two neighbouring outputs lie apart, as in the two lessons before; before any layer, 1;
-# * **start**: where the first output has its centre; before any layer, at pixel 0.
+# * **jump**: how many pixels the field moves from one output to the next, as in the two lessons before; before any
+#   layer, 1;
+# * **start**: the first pixel that the first output sees; before any layer, 0.
+#
+# So output i sees the pixels from start + i · jump to start + i · jump + size − 1.
 #
 # A layer with kernel k and stride s takes k neighbours, which stand a jump apart. The outermost of them lie k − 1
-# jumps apart. So the size grows by (k − 1) · jump, and the centre moves by half of that. Then the stride multiplies
-# the jump. Here is LeNet, the network of lesson 03, and each line is checked against the wires.
+# jumps apart. So the size grows by (k − 1) · jump. Then the stride multiplies the jump. The start stays 0 as long as
+# nothing is padded. Here is LeNet, the network of lesson 03, and each line is checked against the wires.
 
 # %%
 lenet = [(5, 1), (2, 2), (5, 1), (2, 2), (5, 1)]  # the last one is its first dense layer, as a convolution
 
-size, start, jump = 1, 0.0, 1  # a pixel, before any layer
+size, jump = 1, 1  # a pixel, before any layer
+start = 0
 print("layer     size  jump  start")
 for number, (k, s) in enumerate(lenet, 1):
-    wider = (k - 1) * jump
-    size, start, jump = size + wider, start + wider / 2, jump * s
-    print(f"{'pool' if s == 2 else 'conv'} {k}x{k}  {size:5} {jump:5} {start:6.1f}")
+    size, jump = size + (k - 1) * jump, jump * s
+    print(f"{'pool' if s == 2 else 'conv'} {k}x{k}  {size:5} {jump:5} {start:6}")
 
     first, second = pixels_seen(lenet[:number], 0), pixels_seen(lenet[:number], 1)
-    assert (len(first), second[0] - first[0], np.mean(first)) == (size, jump, start)
-assert (size, jump, start) == (32, 4, 15.5)
+    assert (len(first), second[0] - first[0], first[0]) == (size, jump, start)
+assert (size, jump, start) == (32, 4, 0) and np.mean(first) == 15.5
 
 # %% [markdown]
-# **32 pixels, jump 4, first centre 15.5.** All three are old friends: 32 is the picture that LeNet was made for, 4
-# is the jump of its map in lesson 03, and 15.5 is where we laid its first answer.
+# **Size 32, jump 4, start 0.** Old friends: 32 is the picture that LeNet was made for, 4 is the jump of its map in
+# lesson 03, and the middle of the pixels 0 to 31 is 15.5, where we laid its first answer. Middles lie
+# (size − 1) / 2 behind the first pixel.
 #
 # What about padding? It adds zeros around the map, and no wires. So it **leaves the size alone and moves the
-# centres**: p places of padding move the first output p jumps to the left. With a padding of 1, a 3 × 3 convolution
-# has its first centre on pixel 0 instead of pixel 1. That is all that "keeps the size" means.
+# start**: p places of padding move it p jumps to the left, out of the picture. With a padding of 1, a 3 × 3
+# convolution has start −1, and the middle of its first field is pixel 0. That is all that "keeps the size" means.
 #
 # Size and jump are often mixed up. Lesson 05 is about a network called FCN-32s, and the 32 in its name is its jump. Let
 # us compute what it sees, with some other networks that you will meet. FCN begins with **VGG-16**, a classifier with
@@ -170,7 +174,7 @@ assert all(sees(chain) == len(pixels_seen(chain)) for chain in (lenet, vgg, [CON
 # least.
 #
 # "For some picture" is the catch. Below is LeNet, with random weights and 48 × 48 pixels. By the formula, the output
-# in the middle of its 5 × 5 map is centred at 15.5 + 2 · 4 = 23.5 and sees 32 pixels, from 8 to 39: the white frame.
+# in the middle of its 5 × 5 map sees 32 pixels from 0 + 2 · 4 = 8 on, to 39: the white frame.
 # Bright pixels have a gradient.
 
 # %%
@@ -220,7 +224,8 @@ assert touched[1].sum() < touched[2].sum() == 32 * 32
 # 1 + L · (k − 1) pixels: linear in the number, linear in the size. With a pooling the jump doubles, and every
 # convolution **from there on** brings twice as much.
 #
-# The curves count convolutions, and VGG-16 is drawn in. The right panel has a logarithmic scale, on which doubling
+# The curves count convolutions and end with one: a pooling behind the last convolution is not in them. VGG-16 is drawn
+# in, there with the pooling behind each stage. The right panel has a logarithmic scale, on which doubling
 # again and again is a straight line.
 
 # %%
@@ -228,7 +233,11 @@ number = np.arange(0, 21)
 laws = {
     "3 × 3": ([sees([(3, 1)] * n) for n in number], "o-", BLUE),
     "7 × 7": ([sees([(7, 1)] * n) for n in number], "s-", ORANGE),
-    "3 × 3, pooling after every second": ([sees(([CONV, CONV, POOL] * 10)[: n + n // 2]) for n in number], "^-", GREEN),
+    "3 × 3, pooling after every second": (
+        [sees(([CONV, CONV, POOL] * 10)[: n + max(n - 1, 0) // 2]) for n in number],
+        "^-",
+        GREEN,
+    ),
 }
 figure = Figure(figsize=(9, 3.6), layout="constrained")
 for axis, scale, highest in zip(figure.subplots(1, 2), ("linear", "log"), (450, 3000), strict=True):
@@ -245,7 +254,7 @@ axis.legend(fontsize=8, loc="lower right")
 show(
     figure,
     alt="Receptive field against the number of convolutions: 3 by 3 and 7 by 7 grow along straight lines to 41 and 121 "
-    "pixels after twenty; with a pooling after every second one it doubles each time and passes a thousand pixels.",
+    "pixels after twenty; with a pooling after every second one it more than doubles and passes a thousand pixels.",
 )
 assert all(sees([(k, 1)] * n) == 1 + n * (k - 1) for k in (3, 5, 7) for n in range(50))
 
@@ -542,6 +551,32 @@ assert min(score["dilated"], score["compressed"]) > score["full resolution"] + 0
 # pixels.
 
 # %% [markdown]
+# ## Strides out, dilation in
+#
+# Dilation has a second use, and it is exact. Take a network with poolings, set every stride to 1, and dilate every
+# later kernel, poolings included, by the jump that its map used to have. Its taps then lie on the pixels on which they
+# lay before. With the same weights, the network answers at every pixel, as if its window were slid there. This is the
+# *algorithme à trous*, the one with holes. For LeNet, by hand: the second convolution and the second pooling are
+# dilated by 2, the last convolution by 4.
+
+# %%
+everywhere = copy.deepcopy(random_lenet)
+for place, dilation in ((2, 1), (3, 2), (5, 2), (6, 4)):  # both poolings, and the convolutions behind them
+    everywhere[place].stride, everywhere[place].dilation = 1, dilation
+
+with torch.no_grad():
+    picture = val.images[:1, :, :48, :48]
+    coarse, fine = random_lenet(picture), everywhere(picture)
+    window = random_lenet(picture[:, :, 3 : 3 + 32, 10 : 10 + 32])  # slid to row 3, column 10
+print(f"with strides {tuple(coarse.shape[2:])}, without {tuple(fine.shape[2:])}")
+assert torch.allclose(fine[:, :, ::4, ::4], coarse, atol=1e-5)
+assert torch.allclose(fine[:, :, 3:4, 10:11], window, atol=1e-5)
+
+# %% [markdown]
+# Nothing was trained for it. Exercise 4 does this for any network without padding. The price stays: every map now has
+# full resolution.
+
+# %% [markdown]
 # ## Seeing and using
 #
 # The receptive field is what an output **can** see. Does it use all of it alike? Take the simplest case: n convolutions
@@ -638,8 +673,8 @@ assert half_side["compressed", "after"] < half_side["compressed", "before"]
 #
 # ## Summary
 #
-# 1. An output sees `size` pixels: each layer adds (k − 1) · jump, and each stride multiplies the jump. Padding moves
-#    the centres only. LeNet: 32, jump 4, start 15.5; VGG-16: 6, 16, 44, 100, 212; FCN 404.
+# 1. Output i sees `size` pixels from start + i · jump on: each layer adds (k − 1) · jump to the size, each stride
+#    multiplies the jump, padding moves the start only. LeNet: 32, 4, 0; VGG-16 sees 6, 16, 44, 100, 212; FCN 404.
 # 2. Without strides the field grows linearly, 1 + L · (k − 1); with poolings it about doubles per stage. For 256 pixels
 #    that means 128 convolutions of 3 × 3, or 12.
 # 3. Full resolution costs VGG-16 fourteen times the memory and 48 times the work, and it sees 27 pixels instead of 212.
