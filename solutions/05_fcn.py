@@ -204,7 +204,7 @@ def upsample_bilinear(x: Tensor, factor: int) -> Tensor:
 # [30.0, 32.5, 37.5, 40.0]    [30, 32, 37, 40]
 # ```
 #
-# **Expected picture** of the second one, a map of 16 × 24 numbers enlarged 25 times in both ways:
+# **Expected picture** of the second one, a map of 16 × 24 numbers enlarged by a factor of 25 in both ways:
 #
 # ![A photo of a red cup of coffee, and its redness as a coarse map, enlarged in blocks and enlarged
 # smoothly](expected_upsample_bilinear.png)
@@ -539,7 +539,7 @@ with once_written():
 # *About 40 minutes · difficulty 3 of 3 · 6 points · slide "FCN (Shelhamer et al.)"; the paper's figure 3*
 #
 # Now the network. An **encoder** of five stages halves height and width five times. FCN-32s puts scores on the last
-# map and enlarges them 32 times. FCN-16s and 8s also ask the earlier, finer maps for their opinion:
+# map and enlarges them by a factor of 32. FCN-16s and 8s also ask the earlier, finer maps for their opinion:
 #
 # ```
 # picture ─ stage 0 ─ stage 1 ─ stage 2 ─ stage 3 ─ stage 4

@@ -199,7 +199,7 @@ def rows_equal(factor, num_channels):
 
 @misconception("bilinear_kernel", breaks=("test_even_factors", "test_odd_factors"), hint=2, source="students' answers")
 def divided_by_the_square(factor, num_channels):
-    """The kernel is divided by factor², as a smoothing filter would be: here everything gets so much darker."""
+    """The kernel is made to add up to one, as a smoothing filter would be: here all gets factor² times darker."""
     k = 2 * factor - factor % 2
     line = tent(k, (k - 1) / 2, factor) / factor
     return spread(torch.outer(line, line), num_channels)
@@ -207,7 +207,7 @@ def divided_by_the_square(factor, num_channels):
 
 @misconception("bilinear_kernel", breaks="test_even_factors", hint=1, source="students' answers")
 def middle_is_a_place(factor, num_channels):
-    """The middle is taken as k // 2. That is right for an odd k only; an even one has its middle between two places."""
+    """For an even k the middle is taken at place k / 2. But an even number of places has it between two of them."""
     k = 2 * factor - factor % 2
     line = tent(k, k // 2, factor)
     return spread(torch.outer(line, line), num_channels)
@@ -250,21 +250,17 @@ def row(layers, onto, **changes):
     return int((start_onto - start) / jump)
 
 
-@misconception(
-    "crop_offset",
-    breaks=("test_convolutions", "test_down_and_up"),
-    hint=1,
-    source="zijundeng/pytorch-semantic-segmentation, issue 57; wkentaro/pytorch-fcn, issue 50",
-)
-def crop_at_zero(layers, onto=()):
-    """You crop at row 0: then the mask is shifted against the picture, by 19 pixels in FCN-32s."""
-    return 0
-
-
 @misconception("crop_offset", breaks=("test_convolutions", "test_down_and_up"), hint=1, source="students' answers")
 def half_k(layers, onto=()):
     """The centre of k rows is taken as k / 2 behind the first one: every layer is half a row off."""
     return row(layers, onto, more=0.5)
+
+
+@misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs"), hint=1, source="students' answers")
+def middle_rounded(layers, onto=()):
+    """The centre of an even kernel is rounded down to a row; it lies between two rows."""
+    odd = ([one | {"kernel_size": one["kernel_size"] - 1 | 1} for one in chain] for chain in (layers, onto))
+    return row(*odd)
 
 
 @misconception("crop_offset", breaks=("test_down_and_up", "test_several_deconvs"), hint=2, source="students' answers")
@@ -308,7 +304,10 @@ def pooling_does_not_move(layers, onto=()):
 @misconception("crop_offset", breaks="test_onto_another_map", hint=3, source="students' answers")
 def in_pixels(layers, onto=()):
     """The offset is counted in pixels of the picture; it must be in rows of the map that is cropped."""
-    return int(grid(onto)[1] - grid(layers)[1])
+    offset = grid(onto)[1] - grid(layers)[1]
+    if grid(onto)[0] != grid(layers)[0] or offset < 0 or offset % 1:
+        raise ValueError(f"there is no row {offset}")
+    return int(offset)
 
 
 # --- FCN ---
@@ -370,10 +369,8 @@ class HeightForBoth(Variant):
 class WithoutTheMiddleSkip(Variant):
     """FCN-8s leaves out the scores at 1/16: it goes from the deepest map to the finest one."""
 
-    def __init__(self, encoder, widths, num_classes, stride):
-        super().__init__(encoder, widths, num_classes, stride)
-        if stride == 8:
-            self.score_16 = None
+    def skips(self, maps):
+        return super().skips(maps)[-1:]
 
 
 @misconception("FCN", breaks="test_stride_8", hint=2, source="students' answers")

@@ -242,15 +242,25 @@ class TestCropOffset:
             with student.raises(ValueError):
                 student.crop_offset(*pair)
 
-    # Rows that are whole and not negative also where halves, jumps or signs are wrong.
+    # Rows that are whole and not negative also where halves, jumps or signs are wrong: two of each kind.
     def probe_two_convolutions(self, student, rng):
         return student.crop_offset([layer("conv", 3, 1, draw(rng, 11, 19)), layer("conv", 7, 1, draw(rng, 22, 39))])
+
+    def probe_four_convolutions(self, student, rng):
+        return student.crop_offset([layer("conv", size, 1, draw(rng, 11, 19)) for size in (5, 3, 9, 1)])
 
     def probe_deconv(self, student, rng):
         return student.crop_offset([layer("conv", 1, 1, draw(rng, 41, 59)), layer("pool", 3, 2), layer("deconv", 5, 2)])
 
+    def probe_large_deconv(self, student, rng):
+        layers = [layer("conv", 1, 1, draw(rng, 61, 79)), layer("pool", 3, 2), layer("pool", 3, 2)]
+        return student.crop_offset([*layers, layer("deconv", 5, 4)])
+
     def probe_before_the_first(self, student, rng):
         return student.crop_offset([layer("conv", 2 * draw(rng, 20, 29) + 1)])
+
+    def probe_far_before_the_first(self, student, rng):
+        return student.crop_offset([layer("conv", 2 * draw(rng, 20, 29) + 1), layer("conv", 2 * draw(rng, 30, 39) + 1)])
 
     def probe_onto(self, student, rng):
         shared = [layer("conv", 3, 1, 2 * draw(rng, 31, 39)), layer("pool", 3, 4)]
@@ -637,9 +647,10 @@ class TestRecallBySize:
 
     def test_nothing_left(self, student, rng):
         """An object whose pixels are all ignored, or a number that does not occur, is no object, of no area"""
-        pred, target, instances = pictures(rng, [(1, 10, 9), (2, 8, 8), (draw(rng, 4, 9), 20, 5)])
+        pred, target, instances = pictures(rng, [(1, 10, 9), (2, 8, 8)])
         target[instances == 2] = 255
-        assert_same(student.recall_by_size(pred, target, instances, [0, 15, 30]), shares(1, 0))
+        assert_same(student.recall_by_size(pred, target, instances, [0, 30]), shares(1))
+        assert_same(student.recall_by_size(*pictures(rng, [(draw(rng, 3, 9), 20, 15)]), [0, 30]), shares(1))
 
     def test_wrong_class(self, student, rng):
         """An object that shows up as another class, or as background, is not found; nor does it help its neighbour"""

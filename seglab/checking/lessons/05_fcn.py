@@ -28,9 +28,9 @@ def two_of_two(make):
 
 def sum_gradient(student, function, x, factor, weights):
     """What arrives at x from the sum of the enlarged values, each times its weight."""
-    kept = student.keep(x.clone().requires_grad_())
-    function.kept(kept, factor).call("mul", weights, keep=True).call("sum", keep=True).call("backward")
-    return kept.get("grad")
+    map_of_theirs = student.keep(x.clone().requires_grad_())
+    function.kept(map_of_theirs, factor).call("mul", weights, keep=True).call("sum", keep=True).call("backward")
+    return map_of_theirs.get("grad")
 
 
 class TestUpsampleNearest:
@@ -165,15 +165,24 @@ class TestCropOffset:
             with student.raises(ValueError):
                 student.crop_offset(layers)
 
-    # Rows that are whole and not negative also where halves, jumps or signs are wrong.
+    # Rows that are whole and not negative also where halves, jumps or signs are wrong: two of each kind.
     def probe_two_convolutions(self, student):
         return student.crop_offset([conv(1, 1, 5, padding=8), conv(1, 1, 3, padding=9)])
+
+    def probe_four_convolutions(self, student):
+        return student.crop_offset([conv(1, 1, 3, padding=7), conv(1, 1, 3, padding=8), conv(1, 1, 1), conv(1, 1, 7)])
 
     def probe_deconv(self, student):
         return student.crop_offset([conv(1, 1, 1, padding=25), pool(3, 2), deconv(5, 2)])
 
+    def probe_large_deconv(self, student):
+        return student.crop_offset([conv(1, 1, 1, padding=37), pool(3, 2), pool(3, 2), deconv(5, 4)])
+
     def probe_before_the_first(self, student):
         return student.crop_offset([conv(1, 1, 15)])
+
+    def probe_far_before_the_first(self, student):
+        return student.crop_offset([conv(1, 1, 15), conv(1, 1, 21)])
 
     def probe_onto(self, student):
         shared = [conv(1, 1, 3, padding=26), pool(3, 4)]
@@ -194,10 +203,12 @@ def network(student, stride, encoder=None, **weights):
     """The student's network on three channels for one class; `score_16=2.0` sets all weights of that layer to 2."""
     net = student.FCN.module(encoder or averaging_encoder(), [3] * 5, 1, stride)
     there, state = sorted(net.parameters()), {}
+    strange = [name for name in there if name.split(".")[0] not in ("encoder", "score_32", "score_16", "score_8")]
     for name, value in weights.items():
-        if f"{name}.weight" not in there:
+        if f"{name}.weight" in there:
+            state[f"{name}.weight"] = torch.full((1, 3, 1, 1), value)
+        elif strange or name == "score_32":
             raise Mismatch("rule", f"weights named {name}.weight", ", ".join(there) or "no weights")
-        state[f"{name}.weight"] = torch.full((1, 3, 1, 1), value)
         if f"{name}.bias" in there:
             state[f"{name}.bias"] = torch.zeros(1)
     net.call("load_state_dict", state, strict=False, keep=True)
@@ -278,9 +289,9 @@ def one_pixel_network(bias=0.0):
     return net
 
 
-def batch(value, *labels):
-    """One picture of one row that has the same value everywhere, and its mask."""
-    return torch.full((1, 1, 1, len(labels)), value), torch.tensor([[labels]])
+def batch(value, *masks):
+    """Pictures of one row that have the same value everywhere, and their masks: a list of labels each."""
+    return torch.full((len(masks), 1, 1, len(masks[0])), value), torch.tensor([[mask] for mask in masks])
 
 
 def epoch(student, network, batches, lr=0.5, **more):
@@ -296,48 +307,48 @@ class TestTrainEpoch:
 
     def test_one_batch(self, student):
         """From weights of zero, one batch of value 2 and class 1, rate 0.5: loss log 2, weights -0.5 and 0.5"""
-        loss, weights = epoch(student, one_pixel_network(), [batch(2.0, 1, 1)])
+        loss, weights = epoch(student, one_pixel_network(), [batch(2.0, [1, 1])])
         assert_same(weights, {"bias": torch.tensor([-0.25, 0.25]), "weight": torch.tensor([-0.5, 0.5])})
         assert_same(loss, math.log(2), tolerance=(1e-4, 1e-5))
 
     def test_two_batches(self, student):
         """The same batch once more, each with its own gradient: the first step is larger than the second"""
-        _, weights = epoch(student, one_pixel_network(), [batch(2.0, 1, 1), batch(2.0, 1, 1)])
+        _, weights = epoch(student, one_pixel_network(), [batch(2.0, [1, 1]), batch(2.0, [1, 1])])
         share = 1 / (1 + math.exp(2.5))  # of class 0, after one step: the scores are then -1.25 and 1.25
         bias, weight = torch.tensor([-0.25 - share / 2, 0.25 + share / 2]), torch.tensor([-0.5 - share, 0.5 + share])
         assert_same(weights, {"bias": bias, "weight": weight})
 
     def test_mean(self, student):
-        """Three pixels with loss log 4 in one batch, one with log 4/3 in the next, three ignored: the mean of four"""
-        batches = [batch(0.0, 0, 0, 0), batch(0.0, 255, 1, 255, 255)]
+        """Three pixels with loss log 4 in one batch, one with log 4/3 in the next, four ignored: the mean of four"""
+        batches = [batch(0.0, [0, 0], [0, 255]), batch(0.0, [255, 1, 255, 255])]
         loss, _ = epoch(student, one_pixel_network(bias=math.log(3)), batches, lr=0.0)
         assert_same(loss, (3 * math.log(4) + math.log(4 / 3)) / 4, tolerance=(1e-4, 1e-5))
 
     def test_training_mode(self, student):
         """A network in evaluation mode: after an epoch its batch normalization has the statistics of both batches"""
         net = nn.Sequential(nn.BatchNorm2d(1, momentum=0.5, affine=False), one_pixel_network()).eval()
-        _, weights = epoch(student, net, [batch(4.0, 1, 1), batch(8.0, 0, 1)])
+        _, weights = epoch(student, net, [batch(4.0, [1, 1]), batch(8.0, [0, 1])])
         assert_same(weights["0.running_mean"], torch.tensor([5.0]))
         assert_same(weights["0.num_batches_tracked"], torch.tensor([2]))
 
     def test_ignored_batch(self, student):
         """A second batch with nothing but 255 changes neither weights nor mean"""
-        loss, weights = epoch(student, one_pixel_network(), [batch(2.0, 1, 1), batch(1.0, 255, 255)])
+        loss, weights = epoch(student, one_pixel_network(), [batch(2.0, [1, 1]), batch(1.0, [255, 255])])
         assert_same(loss, math.log(2), tolerance=(1e-4, 1e-5))
         assert_same(weights, {"bias": torch.tensor([-0.25, 0.25]), "weight": torch.tensor([-0.5, 0.5])})
 
     def test_ignore_index(self, student):
         """With ignore_index=1, the one pixel of class 0 is left: loss log 2, bias 0.25 and -0.25"""
-        loss, weights = epoch(student, one_pixel_network(), [batch(0.0, 1, 0, 1)], ignore_index=1)
+        loss, weights = epoch(student, one_pixel_network(), [batch(0.0, [1, 0, 1])], ignore_index=1)
         assert_same(weights, {"bias": torch.tensor([0.25, -0.25]), "weight": torch.zeros(2)})
         assert_same(loss, math.log(2), tolerance=(1e-4, 1e-5))
 
     # Nothing ignored, and batches of different sizes: what survives more mistakes than the tests do.
     def probe_sizes(self, student):
-        return epoch(student, one_pixel_network(), [batch(3.0, 1, 1, 0), batch(1.0, 0)])
+        return epoch(student, one_pixel_network(), [batch(3.0, [1, 1], [1, 0]), batch(1.0, [0])])
 
     def probe_one_batch(self, student):
-        return epoch(student, one_pixel_network(bias=1.0), [batch(3.0, 1, 1, 0)])
+        return epoch(student, one_pixel_network(bias=1.0), [batch(3.0, [1, 1, 0])])
 
 
 def mask(*pictures):
@@ -347,8 +358,9 @@ def mask(*pictures):
     return labels.where(labels != 9, torch.tensor(255))
 
 
-def shares(*values):
-    return torch.tensor(values, dtype=torch.float64)
+def shares(*ranges):
+    """The recall of each range, float64."""
+    return torch.tensor(ranges, dtype=torch.float64)
 
 
 class TestRecallBySize:
@@ -384,9 +396,14 @@ class TestRecallBySize:
         assert_same(got, shares(1, math.nan))
 
     def test_nothing_left(self, student):
-        """Number 1 is ignored throughout, number 2 does not occur: the only object is number 3, of two pixels"""
-        got = student.recall_by_size(mask("0022"), mask("9922"), mask("1133"), [0, 5, 9])
-        assert_same(got, shares(1, math.nan))
+        """Number 1 is ignored throughout: the only object is number 2, of three pixels, two of them right"""
+        got = student.recall_by_size(mask("00022"), mask("99222"), mask("11222"), [0, 5])
+        assert_same(got, shares(1))
+
+    def test_missing_numbers(self, student):
+        """The only object has number 3; numbers 1 and 2 do not occur"""
+        target = mask("4440")
+        assert_same(student.recall_by_size(target, target, mask("3330"), [0, 5]), shares(1))
 
     def test_limits(self, student):
         """An area of 3 with the ranges 1 to 3 and 3 to 5: it belongs to the second; number 0 is no object of area 1"""
