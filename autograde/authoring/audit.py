@@ -172,9 +172,7 @@ def _broken(gate, exercise, error) -> Gate:
 def _pieces(subject) -> Gate:
     """Everything that an exercise consists of is there, in order, and no placeholder is left."""
     lesson, exercise = subject.lesson, subject.exercise
-    files = [lesson.source, lesson.check_file, lesson.reference_file, lesson.grader_file]
-    files += [lesson.misconception_file, lesson.alternative_file]
-    failures = _unwritten(files, exercise)
+    failures = _unwritten([lesson.source, lesson.check_file, *lesson.hidden_files, lesson.battery_file], exercise)
     marks = [("locked", f"about_{exercise}"), ("solution", exercise), ("locked", f"help_{exercise}")]
     marks.append(("check", exercise))
     places = [next((i for i, c in enumerate(lesson.cells) if c.metadata.get(key) == name), -1) for key, name in marks]

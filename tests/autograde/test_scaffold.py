@@ -64,6 +64,12 @@ FILLED = {
     "equivalent_file": [
         ("{}", '{"running_total": {"return x.cumsum(0) -> return x.cumsum( -1)": "x has one dimension"}}')
     ],
+    "battery_file": [
+        (
+            'raise NotImplementedError("TODO(running_total): right answers; then eight wrong ones with their causes")',
+            "return torch.cumsum(x, dim=0)",
+        )
+    ],
     "alternative_file": [('raise NotImplementedError("TODO(running_total)")', "return torch.cumsum(x, 0)")],
 }
 MORE_MISCONCEPTIONS = """

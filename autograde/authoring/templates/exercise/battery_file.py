@@ -2,7 +2,7 @@
 
 @alternative("NAME")
 def right_NAME(x):
-    raise NotImplementedError("TODO(NAME): a right answer; then eight wrong ones, each with its true causes")
+    raise NotImplementedError("TODO(NAME): right answers; then eight wrong ones with their causes")
 
 
 @wrong("NAME", "NAME_misunderstood")
