@@ -13,6 +13,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from autograde.grading.rules import statements
+
 MAX_BYTES = 50 * 2**20  # of the file, outputs included
 MAX_SOURCE = 200_000  # characters of one cell: parsing a few megabytes of code takes gigabytes
 MAX_SOURCES = 2_000_000  # of all cells
@@ -152,10 +154,9 @@ def _find_answer(name, stub, cells, notes) -> int | None:
 
 
 def _defines(name, source) -> bool:
-    lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
     try:
-        body = ast.parse("\n".join(lines)).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        body = statements(source)
+    except SyntaxError:
         return False
     return any(isinstance(s, (ast.FunctionDef, ast.ClassDef)) and s.name == name for s in body)
 

@@ -16,6 +16,7 @@ from autograde.lessons import PACKAGE, Lesson
 from seglab.bridge.student import Missing, Student, StudentError, Unreachable, local_student
 from seglab.checking.compare import Mismatch
 from seglab.checking.fingerprints import differences, either, name_misconceptions, observation
+from seglab.checking.rules import Rule
 
 # What a student may read about a failure: how it looked, never on which input or against which value.
 SYMPTOMS = {
@@ -94,6 +95,7 @@ class Verdict:
     explanation: str = ""
     hint: int | None = None
     refused: str = ""  # the rule that was broken, where one was: then nothing is earned
+    used: set[str] = field(default_factory=set, repr=False)  # torch's functions that were called, if there is a rule
     seen: dict = field(default_factory=dict, repr=False)  # test or probe -> what it saw, for naming the mistake
 
     @property
@@ -110,25 +112,28 @@ class Verdict:
 
     def as_dict(self) -> dict:
         result = asdict(self)
-        result.pop("seen")
+        del result["seen"], result["used"]
         return result | {"share": self.share}
 
 
 def grade(
     lesson: Lesson, exercise: str, make_student: Callable[[], Student], seed: int, *, refused: str = ""
 ) -> Verdict:
-    """Grade one exercise. `make_student()` gives every test a fresh proxy of the same submission."""
+    """Grade one exercise. `make_student()` gives every test a fresh proxy of the same submission.
+
+    refused: the rule that the source breaks; what was called while the tests ran may break one, too.
+    """
     with_probes = not refused  # what has broken a rule is not explained further
     verdict = in_session(lesson, exercise, lambda run: run(make_student, seed, probes=with_probes))
     stumbled = [criterion for criterion in verdict.criteria if criterion.symptom == _FAULT]
-    verdict.refused = refused
-    if stumbled or (verdict.share < 1 and not refused):
+    verdict.refused = refused or Rule(lesson.forbidden(exercise)).sentence(verdict.used)
+    if stumbled or (verdict.share < 1 and not verdict.refused):
         known = known_answers(lesson, exercise, seed)
         for criterion in stumbled:
             # A test that the reference passes on this very seed is not broken: what came back made it stumble.
             if criterion.test in known.passed:
                 criterion.symptom, criterion.grader_fault = SYMPTOMS["type"], False
-        if not refused:
+        if not verdict.refused:
             name_mistake(verdict, lesson, known)
     return verdict
 
@@ -194,7 +199,7 @@ def in_session(lesson: Lesson, exercise: str, ask: Callable):
     cached = sys.modules.get(lesson.grader_file.stem)  # pytest would take a file of the same name for the same file
     if cached is not None and cached.__file__ != str(lesson.grader_file):
         del sys.modules[lesson.grader_file.stem]
-    plugin = _Session(exercise, ask)
+    plugin = _Session(exercise, ask, has_rule=bool(lesson.forbidden(exercise)))
     arguments = [f"{lesson.grader_file}::{class_name}", "-c", str(PACKAGE / "graders" / "pytest.ini")]
     # pytest's own tracebacks parse whole files for every failure: most of the time, and nobody needs the prettier text.
     arguments += ["--rootdir", str(lesson.grader_file.parent), "--disable-plugin-autoload", "--tb=native"]
@@ -212,8 +217,8 @@ def in_session(lesson: Lesson, exercise: str, ask: Callable):
 class _Session:
     """A pytest plugin: gives tests `student` and `rng`, and runs what was collected for each submission."""
 
-    def __init__(self, exercise: str, ask: Callable):
-        self.exercise, self.ask = exercise, ask
+    def __init__(self, exercise: str, ask: Callable, has_rule: bool):
+        self.exercise, self.ask, self.has_rule = exercise, ask, has_rule
         self.answer, self.error, self.asked = None, None, False
 
     @pytest.fixture
@@ -258,6 +263,7 @@ class _Session:
         title = first_line(item.obj.__doc__) or item.name
         self.criterion = Criterion(item.name, title, float(marker.args[0]) if marker else 1.0)
         self.current, self.failure = make_student(), None
+        self.current.watch = self.has_rule
         try:
             # A neighbour as the next one: what their class has set up stays.
             neighbour = next((one for one in self.session.items if one is not item), None)
@@ -265,6 +271,7 @@ class _Session:
         except Exception as error:  # a time limit that rang between two steps of pytest's own
             self.criterion.passed, self.failure = False, error
             self.session._setupstate = SetupState()
+        verdict.used |= self.current.used
         if self.watch:
             verdict.seen[item.name] = observation(self.current.seen, None if is_probe else self.failure)
         if not is_probe:

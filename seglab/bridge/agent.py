@@ -7,11 +7,29 @@ in the student's own process, and whatever it says is checked on the other side.
 import builtins
 import functools
 import traceback
+from contextlib import nullcontext
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from seglab.bridge.wire import Reference, Unsendable, pack, unpack
+
+
+class Recorder(TorchFunctionMode):
+    """Notes the names of torch's functions, methods and operators that are called while it is entered, in `called`.
+
+    By whatever way they were reached; not those that they call themselves, nor what a compiled (TorchScript) function
+    or another thread calls.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.called: set[str] = set()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.called.add(getattr(func, "__name__", "").partition(".")[0])  # `upsample_nearest2d.vec` is an overload
+        return func(*args, **(kwargs or {}))
 
 
 class Agent:
@@ -19,7 +37,8 @@ class Agent:
 
     Requests: `call` a function or a kept object, read an attribute (`get`), fetch (`value`) or `keep` an object, read
     the `parameters` of a network or their `gradients`, build an `optimizer` on them.
-    A reply is `{"value": ...}` or `{"error": {"types", "message", "traceback"}}`, or `{"missing": name}`.
+    A reply is `{"value": ...}` or `{"error": {"types", "message", "traceback"}}`, both with the names of torch's
+    functions that were `used` if the request says `watch`, or `{"missing": name}`.
     """
 
     def __init__(self, namespace):
@@ -28,6 +47,7 @@ class Agent:
 
     def answer(self, frame: bytes, ask) -> bytes:
         """One request in, one reply out. `ask(frame) -> frame` reaches the grader for a callback, meanwhile."""
+        recorder = Recorder()
         try:
             request = unpack(frame, lambda reference: self._resolve(reference, ask), modules=True)
             if (
@@ -36,10 +56,12 @@ class Agent:
                 and request["target"] not in self.namespace
             ):
                 return pack({"missing": request["target"]})
-            result = self._run(request)
-            return pack({"value": self._keep(result) if request.get("keep") else result}, refer=self._refer)
+            with recorder if request.get("watch") else nullcontext():
+                result = self._run(request)
+            value = self._keep(result) if request.get("keep") else result
+            return pack({"value": value, "used": sorted(recorder.called)}, refer=self._refer)
         except BaseException as error:  # SystemExit and KeyboardInterrupt are a student's answer like any other
-            return pack({"error": _describe(error)})
+            return pack({"error": _describe(error), "used": sorted(recorder.called)})
 
     def _run(self, request):
         operation, target = request["op"], request["target"]
@@ -77,7 +99,8 @@ class Agent:
             return self.kept[reference.number]
 
         def callback(*args, **kwargs):
-            reply = unpack(ask(pack({"callback": reference.number, "args": list(args), "kwargs": kwargs})))
+            with torch._C.DisableTorchFunction():  # what the grader does is not on record
+                reply = unpack(ask(pack({"callback": reference.number, "args": list(args), "kwargs": kwargs})))
             if "error" in reply:
                 raise RuntimeError(reply["error"])
             return reply["value"]

@@ -15,6 +15,7 @@ from seglab.bridge.values import Mismatch, describe
 from seglab.bridge.wire import MAX_BYTES, Malformed, Reference, Unsendable, pack, unpack
 
 MAX_RECEIVED = 4 * MAX_BYTES  # of all the replies to one test: they stay in memory until it ends
+MAX_USED = 1_000  # names of torch's functions in one reply
 
 
 class StudentError(Exception):
@@ -51,11 +52,15 @@ class Student:
 
     Attributes that begin with no underscore are the student's functions, called with plain values, `nn.Module`s,
     `Handle`s, or functions of the test (those are called back on this side: what they count cannot be forged).
+
+    watch: whether to note the names of torch's functions that the student's code calls, in `used`.
     """
 
     def __init__(self, exchange: Callable[[bytes, Callable[[bytes], bytes]], bytes]):
         self._exchange = exchange
         self._received = 0
+        self.watch = False
+        self.used: set[str] = set()  # as the student's own process tells it
         self.calls: list[Call] = []
         self.seen: list = []  # all that came back, in order: values, and errors in place of values
 
@@ -127,7 +132,7 @@ class Student:
             except Exception as error:
                 return pack({"error": f"{type(error).__name__}: {error}"[:1000]})
 
-        frame = pack(request, refer)
+        frame = pack(request | {"watch": self.watch}, refer)
         try:
             reply = self._exchange(frame, ask)
         except StudentError:
@@ -141,6 +146,7 @@ class Student:
             if self._received > MAX_RECEIVED:
                 raise Malformed(f"more than {MAX_RECEIVED:,} bytes in one test")
             reply = unpack(reply, lambda reference: Handle(self, reference))
+            self._note(reply)
             if type(reply) is not dict or len(reply) != 1:
                 raise Malformed("a reply that is not one of the three")
             if "missing" in reply:
@@ -152,6 +158,13 @@ class Student:
             return reply["value"]
         except (Malformed, KeyError, TypeError) as error:
             raise StudentError(["Malformed"], f"the reply could not be read ({error})") from None
+
+    def _note(self, reply):
+        """Take the names of what was called out of a reply."""
+        used = reply.pop("used", []) if type(reply) is dict else []
+        if type(used) is not list or len(used) > MAX_USED or any(type(name) is not str for name in used):
+            raise Malformed("names that are none")
+        self.used.update(name[:100] for name in used)
 
 
 def _student_error(error) -> StudentError:

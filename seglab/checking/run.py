@@ -23,7 +23,7 @@ from seglab.bridge.student import Student, StudentError, local_student
 from seglab.checking.compare import Mismatch
 from seglab.checking.explain import Outcome, Report, is_stub, key, not_defined, not_written
 from seglab.checking.fingerprints import either, name_misconceptions, observation
-from seglab.checking.rules import reached_names
+from seglab.checking.rules import Rule, names_used
 
 LESSONS = Path(__file__).parent / "lessons"
 
@@ -37,8 +37,8 @@ def examine(name: str, function) -> Report:
     title = _first_line(tests)
     if function is None:
         return Report(name, "missing", title, not_defined(name))
-    rule = _follows_rules(tests, function)
-    outcomes, seen = _run_all(tests, {name: function}, "test_")
+    outcomes, seen, called = _run_all(tests, {name: function}, "test_")
+    rule = _follows_rules(tests, function, called)
     if all(is_stub(outcome.error) for outcome in outcomes):
         return Report(name, "not started", title, not_written(name, outcomes[0].error, exercises()))
     if all(outcome.passed for outcome in [*rule, *outcomes]):
@@ -71,18 +71,21 @@ def find_tests(name: str) -> tuple[Path, type]:
     return path, getattr(_load(path), class_name)
 
 
-def _run_all(tests, functions, prefix) -> tuple[list[Outcome], dict[str, dict]]:
-    """The outcomes of all tests (or probes, which are for recognising mistakes and never fail), and what they saw."""
-    outcomes, seen = [], {}
+def _run_all(tests, functions, prefix) -> tuple[list[Outcome], dict[str, dict], set[str]]:
+    """The outcomes of all tests (or probes, which are for recognising mistakes and never fail), what they saw, and
+    which of torch's functions were called, if there is a rule."""
+    outcomes, seen, called = [], {}, set()
     for name in [name for name in vars(tests) if name.startswith(prefix)]:
         outcome, student = _run_test(tests, name, functions)
         outcomes.append(outcome)
+        called |= student.used
         seen[name] = observation(student.seen, outcome.error if prefix == "test_" else None)
-    return outcomes, seen
+    return outcomes, seen, called
 
 
 def _run_test(tests, test, functions) -> tuple[Outcome, Student]:
     student, error = local_student(functions), None
+    student.watch = hasattr(tests, "forbidden")
     with _untouched() as printed:
         try:
             getattr(tests(), test)(student)
@@ -93,18 +96,16 @@ def _run_test(tests, test, functions) -> tuple[Outcome, Student]:
     return Outcome(_first_line(getattr(tests, test)), error, student.calls, printed.getvalue()), student
 
 
-def _follows_rules(tests, function) -> list[Outcome]:
-    """The row about names that the function must not use, where the exercise has such a rule."""
+def _follows_rules(tests, function, called) -> list[Outcome]:
+    """The row about what the function must not use (nor have called), where the exercise has such a rule."""
     forbidden = getattr(tests, "forbidden", {})
     if not forbidden:
         return []
     outcome = Outcome(f"Does without {', '.join(forbidden)}")
-    try:
-        used = sorted(reached_names(function) & forbidden.keys())
-        if used:
-            outcome.error = Mismatch("rule", f"your own code: {forbidden[used[0]]}", f"a use of {', '.join(used)}")
-    except SyntaxError as error:
-        outcome.error = Mismatch("rule", "a function written in a cell of this notebook", str(error))
+    rule = Rule(forbidden)
+    used = rule.broken_by(names_used(function) | called)
+    if used:
+        outcome.error = Mismatch("rule", f"your own code: {rule.reason(used[0])}", f"a use of {', '.join(used)}")
     return [outcome]
 
 

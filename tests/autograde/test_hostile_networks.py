@@ -340,6 +340,7 @@ def careless(tmp_path):
         "graders/99_careless/test_careless.py": GRADER,
         "reference/careless.py": "def f(x):\n    return [x + 1]\n",
         "graders/99_careless/misconceptions.py": "",
+        "../seglab/checking/lessons/99_careless.py": "",
     }
     for name, text in files.items():
         path = tmp_path / "autograde" / name
