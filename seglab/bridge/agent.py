@@ -67,7 +67,11 @@ class Agent:
         operation, target = request["op"], request["target"]
         if operation == "call":
             function = self.namespace[target] if isinstance(target, str) else target
-            if request.get("method"):
+            if isinstance(target, str):
+                torch.manual_seed(
+                    0
+                )  # what begins at random begins the same, so that the same answer gets the same words
+            elif request.get("method"):
                 function = getattr(function, request["method"])
             return function(*request["args"], **request["kwargs"])
         if operation == "get":
