@@ -1,5 +1,7 @@
 """Hidden graders of lesson 02. Random inputs come from `rng`; what is right is computed here, in another way."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -20,11 +22,14 @@ def cut(image, window, stride):
 class TestWindowStarts:
     """window_starts: where a sliding window may begin"""
 
+    def probe_too_large(self, student, rng):
+        student.window_starts(draw(rng, 5, 90), draw(rng, 91, 200), draw(rng, 1, 9))
+
     def test_leftover(self, student, rng):
         """Pixels are left over: no window sticks out, and none is moved to touch the edge"""
-        for _ in range(3):
+        for extra_of in (lambda stride: stride - 1, lambda stride: 1, lambda stride: draw(rng, 1, stride - 1)):
             stride, steps = draw(rng, 3, 12), draw(rng, 2, 9)
-            extra = draw(rng, 1, stride - 1)
+            extra = extra_of(stride)
             window = draw(rng, 3, 6) * stride - extra  # so that the stride divides the size
             got = student.window_starts(window + steps * stride + extra, window, stride)
             assert_same(got, [i * stride for i in range(steps + 1)])
@@ -107,6 +112,13 @@ def random_classifier(rng, channels, window, num_classes):
 
 
 @torch.no_grad()
+def classify_all(classifier, image, window, stride):
+    """The classifier at all windows in one call: (num_classes, rows, cols)."""
+    windows = cut(image, window, stride)
+    return classifier(windows.flatten(0, 1)).T.reshape(-1, *windows.shape[:2])
+
+
+@torch.no_grad()
 def classify_each(classifier, image, window, stride):
     """The classifier at every window, one by one: (num_classes, rows, cols)."""
     windows = cut(image, window, stride)
@@ -174,6 +186,13 @@ class TestSlidingWindowScores:
             got = student.sliding_window_scores(classifier, image, 4, 1, batch_size)
             assert_same(got, classify_each(classifier, image, 4, 1))
 
+    def test_mode_kept(self, student, rng):
+        """A network in training mode stays in it, as batch normalization shows: the mode is the caller's decision"""
+        image = random_tensor(rng, 2, 5, 6)
+        network = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(18, 4), nn.BatchNorm1d(4))).train()
+        expected = classify_all(copy.deepcopy(network), image, 3, 1)
+        assert_same(student.sliding_window_scores(student.keep(network), image, 3, 1, draw(rng, 13, 20)), expected)
+
     def test_one_of_each(self, student, rng):
         """One class, one row, one column, or one window: the map has three dimensions all the same"""
         classifier = random_classifier(rng, 1, 3, 2)
@@ -221,7 +240,7 @@ class TestScoresToMask:
     def test_centres(self, student, rng):
         """Each pixel takes the class of the window whose centre is nearest; picture wider than high, then higher"""
         for rows, cols in ((3, 6), (5, 2)):
-            window, stride = 2 * draw(rng, 4, 6), 2 * draw(rng, 1, 2)
+            window, stride = 2 * draw(rng, 4, 6), 2 * draw(rng, 2, 3)
             size = (window + (rows - 1) * stride, window + (cols - 1) * stride)
             scores = different_neighbours(rng, 5, rows, cols)
             expected = nearest_by_distance(scores, size, window, stride)
@@ -255,7 +274,10 @@ class TestScoresToMask:
 
     def test_best_class(self, student, rng):
         """The class of the largest score, whatever its sign; the first of them where several are as large"""
-        scores = torch.from_numpy(rng.permutation(60).reshape(5, 3, 4).astype(np.float32))  # all different
+        labels = different_neighbours(rng, 5, 3, 4).argmax(0)
+        rising = np.sort(rng.permutation(60).reshape(5, 3, 4), axis=0)  # all different, the largest last
+        moved = (torch.arange(5)[:, None, None] - labels - 1) % 5  # and now in its class
+        scores = torch.from_numpy(rising.astype(np.float32)).gather(0, moved)
         for shifted in (scores - 70, scores + 1, 1e4 * (scores - 30), (scores - 70) // 20):
             expected = nearest_by_distance(shifted, (6, 8), 2, 2)
             assert_same(student.scores_to_mask(shifted, (6, 8), 2, 2), expected)
@@ -282,6 +304,11 @@ def head_of_any_size(windows):
 
 class TestSharedFeatureScores:
     """shared_feature_scores: the convolutions once, the head at every place"""
+
+    def probe_wide_windows(self, student, rng):
+        """So many features are left between windows that there is room for windows of a wrong width."""
+        image, features = random_tensor(rng, 2, 37, 49), random_features(rng)
+        student.shared_feature_scores(features, head_of_any_size, image, 14, 12, 4)
 
     @pytest.mark.weight(2)
     def test_equals_naive(self, student, rng):

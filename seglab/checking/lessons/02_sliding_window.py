@@ -21,6 +21,9 @@ def corners(batch):
 class TestWindowStarts:
     """window_starts: where a sliding window may begin"""
 
+    def probe_too_large(self, student):
+        student.window_starts(6, 11, 2)
+
     def test_lecture_numbers(self, student):
         """256 pixels, window 64, stride 8: 25 starts, from 0 to 192"""
         first = [0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96]
@@ -104,9 +107,23 @@ class TestSlidingWindowScores:
             raise Mismatch("rule", "2 calls with 3 windows each", f"calls with {sizes} windows")
 
     def test_one_class_one_row(self, student):
-        """One class and one row of windows, in a batch that is not full: a map of shape (1, 1, 3)"""
-        got = student.sliding_window_scores(lambda batch: corners(batch)[:, :1], counting_picture(2, 4), 2, 1, 9)
+        """One class and one row of 3 windows, in a batch that is not full: one call, a map of shape (1, 1, 3)"""
+        sizes = []
+
+        def counted(batch):
+            sizes.append(len(batch))
+            return corners(batch)[:, :1]
+
+        got = student.sliding_window_scores(counted, counting_picture(2, 4), 2, 1, 9)
         assert_same(got, torch.tensor([[[0.0, 1.0, 2.0]]]))
+        if sizes != [3]:
+            raise Mismatch("rule", "1 call with 3 windows", f"calls with {sizes} windows")
+
+    def test_mode_kept(self, student):
+        """A network in training mode stays in it: batch normalization makes the mean of 3 windows 0, their spread 1"""
+        network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4, affine=False)).train()
+        got = student.sliding_window_scores(network, counting_picture(2, 4), 2, 1, 3)
+        assert_same(got, torch.tensor([-(1.5**0.5), 0.0, 1.5**0.5]).repeat(4, 1, 1))
 
     def test_no_gradient(self, student):
         """A classifier with weights: right scores, and gradients are switched off while it runs"""
@@ -148,10 +165,10 @@ class TestScoresToMask:
         assert_same(got, torch.tensor([upper, upper, lower, lower]))
 
     def test_centres_and_margins(self, student):
-        """Window 4, stride 2 on 6 x 11 pixels: centres at 1.5, 3.5, 5.5, 7.5, and margins take the nearest"""
-        got = student.scores_to_mask(scores_of([[4, 1, 2, 3], [5, 6, 7, 8]]), (6, 11), 4, 2)
-        upper, lower = [4, 4, 4, 1, 1, 2, 2, 3, 3, 3, 3], [5, 5, 5, 6, 6, 7, 7, 8, 8, 8, 8]
-        assert_same(got, torch.tensor([upper] * 3 + [lower] * 3))
+        """Window 6, stride 4 on 10 x 16 pixels: centres at 2.5, 6.5 and 10.5, and margins take the nearest"""
+        got = student.scores_to_mask(scores_of([[4, 1, 2], [5, 6, 3]]), (10, 16), 6, 4)
+        upper, lower = [4] * 5 + [1] * 4 + [2] * 7, [5] * 5 + [6] * 4 + [3] * 7
+        assert_same(got, torch.tensor([upper] * 5 + [lower] * 5))
 
     def test_equal_distance(self, student):
         """Window 5, stride 2 on 9 x 5 pixels: pixel 3 lies between centres 2 and 4; the earlier one wins"""
