@@ -40,6 +40,7 @@ class Limits:
 
     def as_rlimits(self, contained: bool) -> dict[str, int]:
         limits = {
+            "RLIMIT_DATA": self.memory,  # of one process: an allocation beyond it raises MemoryError where it is made
             "RLIMIT_AS": 4 * self.memory,  # a backstop: torch maps far more than it uses
             "RLIMIT_CPU": self.cpu_seconds,
             "RLIMIT_FSIZE": self.disk,
@@ -164,14 +165,11 @@ class SandboxKernelManager(KernelManager):
         if process is None:
             return 0
         total = 0
-        try:
-            for one in psutil.Process(process.pid).children(recursive=True):
-                try:
-                    total += one.memory_info().rss
-                except psutil.Error:
-                    continue
-        except psutil.Error:
-            return 0
+        for pid in _family(process.pid):
+            try:
+                total += psutil.Process(pid).memory_info().rss
+            except psutil.Error:
+                continue  # it is gone
         for folder, _, files in os.walk(self.run):
             for name in files:
                 try:
@@ -191,31 +189,72 @@ class SandboxKernelManager(KernelManager):
             subprocess.run(["rm", "-rf", "--", str(self.folder)], check=False, capture_output=True)
 
 
+_LISTED = os.path.exists(f"/proc/self/task/{threading.get_native_id()}/children")
+
+
+def _family(pid: int) -> list[int]:
+    """A process, its children, their children, and so on."""
+    if not _LISTED:
+        try:
+            return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        except psutil.Error:
+            return []
+    family = [pid]
+    for one in family:  # it grows meanwhile
+        family += _children(one)
+    return family
+
+
+def _children(pid: int) -> list[int]:
+    """The kernel lists them by thread. Searching all processes, as psutil does, would slow down on a busy server."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, file.read_text().split())
+        except OSError:
+            continue  # this thread is gone
+    return found
+
+
 class Watchdog(threading.Thread):
-    """Kills the sandbox when it uses more memory than it may."""
+    """Kills the sandbox when it uses more memory than it may.
+
+    It looks now and then by itself, and whenever a cell ends or an exercise begins. So whatever runs when it fires has
+    taken the memory, however late it looks: what had been taken before was found before. It measures and kills under a
+    lock, so that no other cell can begin in between.
+    """
+
+    interval = 0.1  # seconds
 
     def __init__(self, manager: SandboxKernelManager):
         super().__init__(daemon=True, name="sandbox-memory")
         self.manager, self.fired, self._finished = manager, False, threading.Event()
+        self._looking = threading.Lock()
         self.pid = manager.provisioner.process.pid
 
     def run(self):
-        while not self._finished.wait(0.1):
+        while not self._finished.wait(self.interval) and self.within_limits():
+            continue
+
+    def within_limits(self) -> bool:
+        """Look now; where it is too much, kill."""
+        with self._looking:
+            if self.fired or self._finished.is_set():
+                return not self.fired
             try:
-                within = self.manager.used_bytes() <= self.manager.limits.memory
+                self.fired = self.manager.used_bytes() > self.manager.limits.memory
             except Exception:  # whatever a submission does so that it cannot be measured
-                within = self._finished.is_set()
-            if not within:
                 self.fired = True
+            if self.fired:
                 self._kill()
-                return
+            return not self.fired
 
     def _kill(self):
-        try:
-            for child in psutil.Process(self.pid).children(recursive=True):
-                child.kill()
-        except psutil.Error:
-            return  # it is gone already
+        for pid in reversed(_family(self.pid)):
+            try:
+                psutil.Process(pid).kill()
+            except psutil.Error:
+                continue  # it is gone already
 
     def stop(self):
         self._finished.set()

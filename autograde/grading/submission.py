@@ -1,10 +1,10 @@
 """One submission in its sandbox: cells are run, functions are called, and whatever happens there stays there.
 
-The kernel may die, hang or flood. Each of these costs the cell or the call in which it happened: the kernel is started
-again, the earlier cells are run again without that one, and the rest goes on.
+The kernel may die or hang. Each of these costs the cell or the call in which it happened: the kernel is started again,
+the earlier cells are run again without that one, and the rest goes on. Output costs nothing but itself: whether a cell
+is done is learnt from its reply, never from the output channel, which drops messages when many are waiting.
 """
 
-import base64
 import queue
 import secrets
 import socket
@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 
 import zmq
 from jupyter_client.blocking import BlockingKernelClient
-from nbformat.v4 import new_output
 
+from autograde.grading.outputs import CellOutput, error_output
 from autograde.grading.sandbox import Limits, SandboxKernelManager, Watchdog
 from seglab.bridge.kernel import ANSWER, ASK, REPLY, REQUEST, receive, send
 from seglab.bridge.student import Student, StudentError
 
-MAX_MESSAGE = 4 * 2**20
+MAX_MESSAGE = 8 * 2**20  # bytes; a larger one closes its channel for a moment, and is lost
+MAX_WAITING = 32  # messages of a channel that wait on our side: with the line above, a bound on our memory
 MAX_STRIKES = 2  # after so many calls that hung or died, the other tests of an exercise are not worth their seconds
 
 
@@ -54,7 +55,7 @@ class Submission:
     def __post_init__(self):
         self._history: list[str] = []
         self._manager = self._client = self._agent = None
-        self._output_bytes = self._kept_bytes = 0
+        self._room = self.limits.output  # bytes of output that may still be kept
         self._deadline = float("inf")
         self._interrupted = False
         self._strikes = 0
@@ -74,26 +75,27 @@ class Submission:
     def run_cell(self, source: str) -> list:
         """Run one cell and return its outputs; an error, a death or a time-out is an output too."""
         if self._left() <= 0:
-            return [_error_output("OutOfTime", f"the notebook took more than {self.timeouts.notebook:g} seconds")]
+            return [error_output("OutOfTime", f"the notebook took more than {self.timeouts.notebook:g} seconds")]
+        self._settle()
         try:
-            outputs = self._execute(source, min(self.timeouts.cell, self._left()))
+            output, reply = self._execute(source, min(self.timeouts.cell, self._left()))
         except (KernelGone, zmq.ZMQError) as gone:
             self.notes.append(f"a cell was given up: {gone}")
             self._restart()
-            return [_error_output("CellGivenUp", str(gone))]
+            return [error_output("CellGivenUp", str(gone))]
         if not self._interrupted:  # one that ran into the limit would do so again
             self._history.append(source)
-        self._kept_bytes += self._output_bytes
-        if self._kept_bytes > self.limits.output:
-            self.notes.append("the notebook's outputs were too long to keep them all")
-            return []
-        return outputs
+        self._room -= output.size
+        if output.lost:
+            self.notes.append("a cell showed too much; some of its output was left out")
+        return output.outputs(reply)
 
     def student(self) -> Student:
         return Student(self._exchange)
 
     def begin_exercise(self) -> None:
         """From here on, the calls together may take `timeouts.exercise` seconds."""
+        self._settle()
         self._deadline = time.monotonic() + self.timeouts.exercise
         self._strikes = 0
 
@@ -114,7 +116,7 @@ class Submission:
             self._agent = self._accept(listener)
             context = zmq.Context()
             context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
-            context.setsockopt(zmq.RCVHWM, 64)
+            context.setsockopt(zmq.RCVHWM, MAX_WAITING)
             context.setsockopt(zmq.LINGER, 0)
             context.setsockopt(zmq.SNDTIMEO, 2000)
             self._client = BlockingKernelClient(context=context)
@@ -152,19 +154,32 @@ class Submission:
         self._manager = self._client = self._agent = None
 
     def _restart(self):
-        self._stop()
-        self._start()
-        history, self._history = self._history, []
-        for source in history:
-            if self._left() <= 0:
+        """A fresh kernel in which the earlier cells have run; one that ends it now is left out, and all runs again."""
+        while True:
+            self._stop()
+            self._start()
+            bad = self._replay()
+            if bad is None:
                 return
+            del self._history[bad]
+
+    def _replay(self) -> int | None:
+        """Run the earlier cells again; the index of the one that ended the kernel, or None."""
+        for index, source in enumerate(self._history):
+            if self._left() <= 0:
+                break
             try:
                 self._execute(source, max(1, min(self.timeouts.cell, self._left())))
-                self._history.append(source)
-            except KernelGone as gone:
+            except (KernelGone, zmq.ZMQError) as gone:
                 self.notes.append(f"a cell that had run before was given up when it ran again: {gone}")
-                self._stop()
-                self._start()
+                return index
+        return None
+
+    def _settle(self):
+        """Before a cell or an exercise: memory that was taken earlier must not be counted against what comes."""
+        if not self._watchdog.within_limits():
+            self.notes.append(f"{self._why_gone()} after a cell or a call had ended; the kernel was started again")
+            self._restart()
 
     def _why_gone(self) -> str:
         if self._watchdog.fired:
@@ -173,48 +188,57 @@ class Submission:
 
     # Cells
 
-    def _execute(self, source, timeout) -> list:
-        number = self._client.execute(source, allow_stdin=False, store_history=True)
-        outputs, finished, quiet, reply = [], None, time.monotonic() + timeout, None
-        self._output_bytes = 0
-        poller = zmq.Poller()
-        poller.register(self._client.iopub_channel.socket, zmq.POLLIN)
-        poller.register(self._client.shell_channel.socket, zmq.POLLIN)
-        interrupted = idle = False
-        while True:
-            poller.poll(100)
-            idle = self._drain(number, outputs) or idle
-            now = time.monotonic()
-            if reply is None and (reply := self._replied(number)) is not None:
-                finished = now
-            if finished and idle:
-                self._interrupted = interrupted
-                return outputs + _unreported_error(outputs, reply)
-            if finished and now > finished + self.timeouts.grace:
-                raise KernelGone("its output could not be read to the end")
-            if finished:
-                continue
-            if self._output_bytes > self.limits.output:
-                raise KernelGone(f"it wrote more than {self.limits.output // 2**20} MiB of output")
+    def _execute(self, source, timeout) -> tuple[CellOutput, object]:
+        """Run a cell: what it showed, and the kernel's reply, which alone says that it is done."""
+        output = CellOutput(self._client.execute(source, allow_stdin=False, store_history=True), self._room)
+        reply = self._wait_for_reply(output, timeout)
+        self._read_the_rest(output)
+        if not self._watchdog.within_limits():
+            raise KernelGone(self._why_gone())
+        return output, reply
+
+    def _wait_for_reply(self, output, timeout):
+        """The content of the reply. Raises `KernelGone` where none comes, also after an interrupt."""
+        deadline, self._interrupted = time.monotonic() + timeout, False
+        while (reply := self._reply_to(output.request)) is None:
+            self._wait_for(self._client.iopub_channel, self._client.shell_channel)
+            self._drain(output)
             if not self._manager.is_alive():
                 raise KernelGone(self._why_gone())
-            if now > quiet and interrupted:
+            if time.monotonic() <= deadline:
+                continue
+            if self._interrupted:
                 raise KernelGone(f"it did not stop within {timeout:g} seconds")
-            if now > quiet:
-                self.notes.append(f"a cell was interrupted after {timeout:g} seconds")
-                self._interrupt()
-                interrupted, quiet = True, now + self.timeouts.grace
+            self.notes.append(f"a cell was interrupted after {timeout:g} seconds")
+            self._interrupt()
+            deadline, self._interrupted = time.monotonic() + self.timeouts.grace, True
+        return reply
+
+    def _read_the_rest(self, output):
+        """Output may still be on its way when the reply is there; what does not come within the grace is lost."""
+        deadline = time.monotonic() + self.timeouts.grace
+        self._drain(output)
+        while not output.idle and time.monotonic() < deadline:
+            self._wait_for(self._client.iopub_channel)
+            self._drain(output)
+        output.lost = output.lost or not output.idle
+
+    def _wait_for(self, *channels):
+        poller = zmq.Poller()
+        for channel in channels:
+            poller.register(channel.socket, zmq.POLLIN)
+        poller.poll(100)
 
     def _interrupt(self):
         message = self._client.session.msg("interrupt_request", {})
         self._client.control_channel.send(message)
 
-    def _replied(self, number):
+    def _reply_to(self, request):
         """The content of the reply to a request, or None as long as there is none."""
         for _ in range(50):
             try:
                 message = self._client.get_shell_msg(timeout=0)
-                if message["parent_header"].get("msg_id") == number:
+                if message["parent_header"].get("msg_id") == request:
                     return message["content"]
             except queue.Empty:
                 return None
@@ -222,28 +246,15 @@ class Submission:
                 continue
         return None
 
-    def _drain(self, number, outputs) -> bool:
-        """Take what has arrived on the output channel; whether the cell said that it is done."""
-        idle = False
+    def _drain(self, output: CellOutput | None = None):
+        """Give what has arrived on the output channel to `output`, or throw it away."""
         for _ in range(200):
             try:
-                message = self._client.get_iopub_msg(timeout=0)
-            except queue.Empty:
-                return idle
-            except Exception:
-                continue
-            try:
-                kind, content = message["msg_type"], message["content"]
-                self._output_bytes += len(repr(content))
-                if message["parent_header"].get("msg_id") != number:
-                    continue
-                if kind == "status":
-                    idle = idle or content["execution_state"] == "idle"
-                elif self._output_bytes <= self.limits.output:
-                    _append(outputs, _checked_output(kind, content))
-            except Exception:  # content made to be odd: it is not shown
-                continue
-        return idle
+                frames = self._client.iopub_channel.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if output is not None:
+                output.take(frames, self._client.session)
 
     # Calls
 
@@ -256,7 +267,7 @@ class Submission:
             raise StudentError(["KernelDied"], f"it hung or died {MAX_STRIKES} times in this exercise; not tried again")
         if allowed <= 0:
             raise StudentError(["TimeoutError"], "no time is left for the whole exercise, or for the whole notebook")
-        self._drain(None, [])
+        self._drain()
         try:
             return self._talk(frame, ask, number, start + allowed)
         except TimeoutError:
@@ -312,59 +323,3 @@ class Submission:
             return kind == REPLY and theirs == number
         except OSError:
             return False
-
-
-def _checked_output(kind: str, content: dict):
-    """An output of the notebook format from a message of any content; only plain text and real PNG pictures are kept.
-
-    Raises ValueError, KeyError or TypeError for anything else: nothing that could run in a browser gets through.
-    """
-    if kind == "stream":
-        name = "stderr" if content["name"] == "stderr" else "stdout"
-        return new_output("stream", name=name, text=_text(content["text"]))
-    if kind == "error":
-        trace = [_text(line) for line in list(content["traceback"])[:100]]
-        return new_output("error", ename=_text(content["ename"]), evalue=_text(content["evalue"]), traceback=trace)
-    if kind not in ("display_data", "execute_result"):
-        raise ValueError(f"no output: {kind}")
-    data = {"text/plain": _text(content["data"]["text/plain"])} if "text/plain" in content["data"] else {}
-    if "image/png" in content["data"]:
-        picture = _text(content["data"]["image/png"]).replace("\n", "")
-        if not base64.b64decode(picture, validate=True).startswith(b"\x89PNG"):
-            raise ValueError("no PNG")
-        data["image/png"] = picture
-    more = {"execution_count": None} if kind == "execute_result" else {}
-    return new_output(kind, data=data, **more)
-
-
-def _text(value) -> str:
-    if type(value) is not str:
-        raise ValueError("not a text")
-    return value.encode("utf-8", "replace").decode()
-
-
-def _append(outputs, output):
-    """Add one output; neighbouring pieces of a stream become one."""
-    last = outputs[-1] if outputs else None
-    if (
-        output.output_type == "stream"
-        and last is not None
-        and last.output_type == "stream"
-        and last.name == output.name
-    ):
-        last.text += output.text
-    else:
-        outputs.append(output)
-
-
-def _unreported_error(outputs, reply) -> list:
-    """The error that the reply tells of, where the message that should have shown it was lost in a flood."""
-    shown = any(output.output_type == "error" for output in outputs)
-    if shown or not isinstance(reply, dict) or reply.get("status") != "error":
-        return []
-    return [_error_output(str(reply.get("ename"))[:100], str(reply.get("evalue"))[:1000])]
-
-
-def _error_output(name, message):
-    name, message = (text.encode("utf-8", "replace").decode() for text in (name, message))
-    return new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])

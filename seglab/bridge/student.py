@@ -110,54 +110,37 @@ class Student:
         return call.value
 
     def _request(self, request):
-        callbacks, failures = [], []
-
-        def refer(value):
-            if isinstance(value, Handle):
-                return Reference("handle", value.number, value.type_name)
-            if callable(value) and not hasattr(value, "state_dict"):
-                callbacks.append(value)
-                return Reference("callback", len(callbacks) - 1, "callback")  # its name may say too much
-            return None
-
-        def ask(frame):
-            """The student's function calls back into the test."""
-            try:
-                asked = unpack(frame)
-                function = callbacks[asked["callback"]]
-                return pack({"value": function(*asked["args"], **asked["kwargs"])}, refer)
-            except Mismatch as error:
-                failures.append(error)
-                return pack({"error": "the classifier was not called as the exercise asks"})
-            except Exception as error:
-                return pack({"error": f"{type(error).__name__}: {error}"[:1000]})
-
-        frame = pack(request | {"watch": self.watch}, refer)
+        callbacks = _Callbacks()
+        frame = pack(request | {"watch": self.watch}, callbacks.refer)
         try:
-            reply = self._exchange(frame, ask)
+            reply = self._exchange(frame, callbacks.answer)
         except StudentError:
             raise
         except Exception as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
-        if failures:
-            raise failures[0]
-        self._received += len(reply)
+        if callbacks.failures:
+            raise callbacks.failures[0]
         try:
-            if self._received > MAX_RECEIVED:
-                raise Malformed(f"more than {MAX_RECEIVED:,} bytes in one test")
-            reply = unpack(reply, lambda reference: Handle(self, reference))
-            self._note(reply)
-            if type(reply) is not dict or len(reply) != 1:
-                raise Malformed("a reply that is not one of the three")
-            if "missing" in reply:
-                raise Missing(str(reply["missing"])[:100])
-            if "error" in reply:
-                raise _student_error(reply["error"])
-            if request.get("keep") and type(reply["value"]) is not Handle:
-                raise Malformed("a value where one should have been kept")
-            return reply["value"]
+            return self._read(reply, kept=bool(request.get("keep")))
         except (Malformed, KeyError, TypeError) as error:
             raise StudentError(["Malformed"], f"the reply could not be read ({error})") from None
+
+    def _read(self, reply: bytes, kept: bool):
+        """The value of a reply. Raises the error that it tells of, or `Malformed` for what no agent of ours sends."""
+        self._received += len(reply)
+        if self._received > MAX_RECEIVED:
+            raise Malformed(f"more than {MAX_RECEIVED:,} bytes in one test")
+        reply = unpack(reply, lambda reference: Handle(self, reference))
+        self._note(reply)
+        if type(reply) is not dict or len(reply) != 1:
+            raise Malformed("a reply that is not one of the three")
+        if "missing" in reply:
+            raise Missing(str(reply["missing"])[:100])
+        if "error" in reply:
+            raise _student_error(reply["error"])
+        if kept and type(reply["value"]) is not Handle:
+            raise Malformed("a value where one should have been kept")
+        return reply["value"]
 
     def _note(self, reply):
         """Take the names of what was called out of a reply."""
@@ -165,6 +148,35 @@ class Student:
         if type(used) is not list or len(used) > MAX_USED or any(type(name) is not str for name in used):
             raise Malformed("names that are none")
         self.used.update(name[:100] for name in used)
+
+
+class _Callbacks:
+    """The functions of the test that went out with one request: the student's function calls back into them."""
+
+    def __init__(self):
+        self.functions: list[Callable] = []
+        self.failures: list[Mismatch] = []
+
+    def refer(self, value) -> Reference | None:
+        """What stands for a value that cannot cross."""
+        if isinstance(value, Handle):
+            return Reference("handle", value.number, value.type_name)
+        if callable(value) and not hasattr(value, "state_dict"):
+            self.functions.append(value)
+            return Reference("callback", len(self.functions) - 1, "callback")  # its name may say too much
+        return None
+
+    def answer(self, frame: bytes) -> bytes:
+        """Make the call that is asked for; a failed expectation in it is the verdict, and remembered."""
+        try:
+            asked = unpack(frame)
+            function = self.functions[asked["callback"]]
+            return pack({"value": function(*asked["args"], **asked["kwargs"])}, self.refer)
+        except Mismatch as error:
+            self.failures.append(error)
+            return pack({"error": "the classifier was not called as the exercise asks"})
+        except Exception as error:
+            return pack({"error": f"{type(error).__name__}: {error}"[:1000]})
 
 
 def _student_error(error) -> StudentError:
