@@ -6,6 +6,7 @@ id and, where that is gone, by the function they define. What had to be mended i
 
 import ast
 import html
+import itertools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,49 +93,58 @@ def repair(cells: list[_Cell], release: nbformat.NotebookNode) -> Repaired:
     """The released cells in their order, with the student's answers, and their other cells where they put them."""
     notes: list[str] = []
     ours = {cell.metadata.nbgrader.grade_id: cell for cell in release.cells if "nbgrader" in cell.metadata}
-    answers = {name: cell for name, cell in ours.items() if cell.metadata.nbgrader.solution}
-    chosen: dict[str, int] = {}  # grade id of an answer -> index of the student's cell
-    for name, stub in answers.items():
-        chosen_index = _find_answer(name, stub, cells, notes)
-        if chosen_index is not None:
-            chosen[name] = chosen_index
-    by_index = {index: name for name, index in chosen.items()}
-
-    locked_sources = {cell.source.strip() for cell in ours.values() if cell.metadata.nbgrader.locked}
-    extras: dict[str | None, list[_Cell]] = {}
-    anchor, seen = None, set()
-    for index, cell in enumerate(cells):
-        known = by_index.get(index) or (cell.grade_id if cell.grade_id in ours else None)
-        if index in by_index or (known and known not in answers):
-            if known in seen:
-                notes.append(f"The cell `{known}` was there more than once; the copy was left out.")
-            seen.add(known)
-            anchor = known
-        elif known and cell.source == answers[known].source:
-            notes.append(f"A copy of the empty cell `{known}` was left out.")
-        elif cell.source.strip() and cell.source.strip() not in locked_sources:
-            if known:
-                notes.append(f"The cell `{known}` was there more than once; both were run, in their order.")
-            extras.setdefault(anchor, []).append(cell)
+    stubs = {name: cell for name, cell in ours.items() if cell.metadata.nbgrader.solution}
+    found = {name: _find_answer(name, stub, cells, notes) for name, stub in stubs.items()}
+    answers = {name: index for name, index in found.items() if index is not None}
+    own, seen = _own_cells(cells, ours, stubs, answers, notes)
     for name, cell in ours.items():
-        if cells and name not in seen and (cell.metadata.nbgrader.grade or name in answers):
+        if cells and name not in seen and (cell.metadata.nbgrader.grade or name in stubs):
             notes.append(f"The cell `{name}` was missing; it was put back.")
+    notebook = _put_together(release, {name: cells[index].source for name, index in answers.items()}, own)
+    return Repaired(notebook, list(dict.fromkeys(notes)))
 
-    result, number = [_extra(cell, index) for index, cell in enumerate(extras.get(None, []))], len(extras.get(None, []))
+
+def _own_cells(cells, ours, stubs, answers, notes) -> tuple[dict[str | None, list[_Cell]], set[str]]:
+    """The student's own cells by the released cell that they stand behind (None: at the top), and which of ours are there.
+
+    answers: grade id -> index of the cell that holds the answer. Copies of released cells are left out, with a note.
+    """
+    by_index = {index: name for name, index in answers.items()}
+    locked = {cell.source.strip() for cell in ours.values() if cell.metadata.nbgrader.locked}
+    own: dict[str | None, list[_Cell]] = {}
+    behind, seen = None, set()
+    for index, cell in enumerate(cells):
+        name = by_index.get(index) or (cell.grade_id if cell.grade_id in ours else None)
+        if index in by_index or (name and name not in stubs):
+            if name in seen:
+                notes.append(f"The cell `{name}` was there more than once; the copy was left out.")
+            seen.add(name)
+            behind = name
+        elif name and cell.source == stubs[name].source:
+            notes.append(f"A copy of the empty cell `{name}` was left out.")
+        elif cell.source.strip() and cell.source.strip() not in locked:
+            if name:
+                notes.append(f"The cell `{name}` was there more than once; both were run, in their order.")
+            own.setdefault(behind, []).append(cell)
+    return own, seen
+
+
+def _put_together(release, sources: dict[str, str], own: dict[str | None, list[_Cell]]) -> nbformat.NotebookNode:
+    """The released notebook with these sources in its answer cells, and the student's own cells between."""
+    number = itertools.count()
+    result = [_extra(cell, next(number)) for cell in own.get(None, [])]
     for cell in release.cells:
         cell = nbformat.from_dict(json.loads(json.dumps(cell)))
         name = cell.metadata.get("nbgrader", {}).get("grade_id")
-        if name in chosen:
-            cell.source = cells[chosen[name]].source
+        cell.source = sources.get(name, cell.source)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         result.append(cell)
-        for extra in extras.get(name, []) if name else []:
-            result.append(_extra(extra, number))
-            number += 1
+        if name:
+            result += [_extra(one, next(number)) for one in own.get(name, [])]
     notebook = new_notebook(cells=result, metadata=json.loads(json.dumps(release.metadata)))
     notebook.nbformat_minor = release.nbformat_minor
-    return Repaired(notebook, list(dict.fromkeys(notes)))
+    return notebook
 
 
 def _find_answer(name, stub, cells, notes) -> int | None:
