@@ -6,20 +6,22 @@ instructor's full report, and the journal that makes a killed run be done again.
 """
 
 import atexit
-import hashlib
 import os
 import secrets
+import warnings
 from pathlib import Path
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
+from nbconvert.preprocessors import Preprocessor
 from nbformat.v4 import new_output
 from nbgrader import utils
 from nbgrader.preprocessors import Execute
-from nbgrader.preprocessors.base import NbGraderPreprocessor
-from traitlets import Float, Integer
+from sqlalchemy.exc import SAWarning
+from traitlets import Bool, Float, Integer
 
-from autograde.gradebook.repair import MAX_BYTES, read_submission
+from autograde.gradebook.intake import REPORTS, digest, journal_path, look_over
+from autograde.gradebook.repair import read_submission
 from autograde.grading import report
 from autograde.grading.sandbox import MIB, Limits, isolation
 from autograde.grading.submission import Timeouts
@@ -27,13 +29,14 @@ from autograde.grading.verdict import GraderFault
 from autograde.grading.worker import Worker, WorkerDied, score_output
 from autograde.lessons import Lesson
 
-REPORTS = "reports"
 _WORKER = Worker()  # one for all the submissions of a run
 atexit.register(_WORKER.stop)
 
 
 def configure(c) -> None:
     """Fill nbgrader's configuration `c` for this course."""
+    # nbgrader builds its objects in an order that newer SQLAlchemys warn of; what it writes is right.
+    warnings.filterwarnings("ignore", "Object of type .* not in session", SAWarning)
     c.CourseDirectory.source_directory = "solutions"
     c.CourseDirectory.release_directory = "exercises"
     c.CourseDirectory.solution_directory = "solutions_with_feedback"  # nbgrader's default is confusingly near ours
@@ -67,12 +70,7 @@ class GradingExporter(NotebookExporter):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        converter = self.parent
-        for folder in list(converter.assignments):
-            try:
-                _look_over(converter, Path(folder))
-            except Exception as error:  # one odd folder must not keep the others from being graded
-                _refuse(converter, Path(folder), f"{type(error).__name__}: {error}")
+        self.remarks = look_over(self.parent)
 
     def from_filename(self, filename, resources=None, **kw):
         if not self.parent._sanitizing:
@@ -82,8 +80,10 @@ class GradingExporter(NotebookExporter):
         repaired = read_submission(Path(filename), release)
         for note in repaired.notes:
             self.log.warning("%s: %s", names["student"], note)
-        path = journal_path(names["assignment"], names["student"])
-        report.write_json(path, {"state": "started", "sha256": _digest(Path(filename)), "problem": repaired.problem})
+        started = {"assignment": names["assignment"], "student": names["student"], "state": "started"}
+        started |= {"sha256": digest(Path(filename)), "problem": repaired.problem}
+        started["notes"] = self.remarks.get(names["student"], [])
+        report.write_json(journal_path(names["assignment"], names["student"]), started)
         resources["metadata"] = {"name": names["notebook"], "path": str(Path(filename).parent)}
         return self.from_notebook_node(repaired.notebook, resources, **kw)
 
@@ -148,7 +148,7 @@ class GradeOutside(Execute):
             "problem": started.get("problem", ""),
             "seed": seed,
             "isolation": result["isolation"],
-            "notes": [*notes, *result["notes"]],
+            "notes": [*started.get("notes", []), *notes, *result["notes"]],
             "earned": {name: [score, points[name]] for name, score in result["scores"].items()},
             "exercises": result["exercises"],
         }
@@ -180,12 +180,14 @@ def _ungraded(cells, points, why) -> dict:
     }
 
 
-class HideLateOutputs(NbGraderPreprocessor):
+class HideLateOutputs(Preprocessor):
     """Takes outputs out of feedback pages that were made after the first hidden test.
 
     A function can remember the inputs it was called with, and a later cell can print them. The instructor's copy in
     `autograded/` keeps these outputs; the page that goes back to the student does not.
     """
+
+    enabled = Bool(True, help="Whether these outputs are hidden.").tag(config=True)
 
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type == "code" and cell.metadata.get("seglab", {}).get("late") and cell.outputs:
@@ -208,47 +210,6 @@ def close_journal(assignment, student, notebooks) -> None:
             report.write_json(path, content | {"state": "done"})
 
 
-def journal_path(assignment: str, student: str) -> Path:
-    """nbgrader works in the course folder, so this is relative to it."""
-    return Path(REPORTS) / assignment / f"{student}.json"
-
-
-def _look_over(converter, folder: Path) -> None:
-    """Before nbgrader looks at a submission: refuse links, find a renamed notebook, forget what was not finished."""
-    assignment, student = folder.name, folder.parent.name
-    root = Path(converter.coursedir.root)
-    everything = [folder, *folder.rglob("*")]
-    odd = [path for path in everything if path.is_symlink() or not (path.is_file() or path.is_dir())]
-    odd += [
-        path for path in everything if path.suffix == ".ipynb" and (path.is_dir() or path.stat().st_size > MAX_BYTES)
-    ]
-    if odd:
-        _refuse(converter, folder, f"{odd[0].name} is a link, no ordinary file, or too large")
-        return
-    expected = folder / f"{assignment}.ipynb"
-    notebooks = sorted(folder.glob("*.ipynb"))
-    if not expected.exists() and len(notebooks) == 1:
-        converter.log.warning("%s: %s was handed in as %s", student, expected.name, notebooks[0].name)
-        expected.write_bytes(notebooks[0].read_bytes())  # beside the original, which stays
-    if expected.exists():
-        converter.assignments[str(folder)] = [str(expected)]
-    graded = Path(converter._format_dest(assignment, student))
-    graded = graded if graded.is_absolute() else root / graded
-    if graded.exists() and expected.exists():
-        journal = report.read_json(root / journal_path(assignment, student))
-        if journal.get("state") != "done" or journal.get("sha256") != _digest(expected):
-            converter.log.warning("%s: an earlier run was not finished, or the file has changed; graded again", student)
-            utils.rmtree(str(graded))
-
-
-def _refuse(converter, folder: Path, reason: str) -> None:
-    """Leave a submission out of the batch, and say so in the log and in its report."""
-    converter.log.error("%s: refused: %s", folder.parent.name, reason)
-    path = Path(converter.coursedir.root) / journal_path(folder.name, folder.parent.name)
-    report.write_json(path, {"student": folder.parent.name, "state": "refused", "notes": [reason]})
-    converter.assignments.pop(str(folder), None)
-
-
 def _release_notebook(coursedir, assignment, notebook):
     path = Path(coursedir.format_path(coursedir.release_directory, ".", assignment)) / f"{notebook}.ipynb"
     if not path.exists():
@@ -267,8 +228,3 @@ def _assignment_seed(assignment: str) -> int:
     with os.fdopen(handle, "w") as file:
         file.write(str(seed := secrets.randbits(48)))
     return seed
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,6 @@
 """What came of a submission, in words: a table for the student in each graded cell, and a file for the instructor."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -40,6 +41,14 @@ def student_text(verdict: Verdict, points: float) -> str:
         for c in verdict.criteria
     ]
     return "\n".join(lines + [f"  {label}: {remark}" for label, remark in _remarks(verdict)])
+
+
+def shown_name(student: str) -> str:
+    """A student's id as tables, logs and file names can show it: most ids as they are, odd ones on one short line."""
+    shown = student if student.isprintable() and "\\" not in student else student.encode("unicode_escape").decode()
+    if len(shown.encode()) <= 200:
+        return shown
+    return f"{shown[:40]}…{hashlib.sha256(shown.encode()).hexdigest()[:8]}"
 
 
 def write_json(path: Path, content: dict) -> None:
