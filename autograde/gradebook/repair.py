@@ -105,7 +105,7 @@ def repair(cells: list[_Cell], release: nbformat.NotebookNode) -> Repaired:
 
 
 def _own_cells(cells, ours, stubs, answers, notes) -> tuple[dict[str | None, list[_Cell]], set[str]]:
-    """The student's own cells by the released cell before them (None: at the top), and the names of ours that are there.
+    """The student's own cells by the released cell before them (None: at the top), and which of ours are there.
 
     answers: grade id -> index of the cell that holds the answer. Copies of released cells are left out, with a note.
     """

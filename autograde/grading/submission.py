@@ -19,7 +19,7 @@ from autograde.grading.sandbox import Limits, SandboxKernelManager, Watchdog
 from seglab.bridge.kernel import ANSWER, ASK, REPLY, REQUEST, receive, send
 from seglab.bridge.student import Student, StudentError
 
-MAX_MESSAGE = 8 * 2**20  # bytes; a larger one closes its channel for a moment, and is lost
+MAX_MESSAGE = 8 * 2**20  # bytes; a larger one, which our kernel does not send, closes its channel
 MAX_WAITING = 32  # messages of a channel that wait on our side: with the line above, a bound on our memory
 MAX_STRIKES = 2  # after so many calls that hung or died, the other tests of an exercise are not worth their seconds
 
@@ -123,6 +123,7 @@ class Submission:
             self._client.load_connection_info(self._manager.get_connection_info())
             self._client.start_channels(stdin=False, hb=False)
             self._client.wait_for_ready(timeout=self.timeouts.start)
+            self._heard = True  # whether the output channel said to the end what the last cell showed
         except Exception:
             self._stop()
             raise
@@ -215,12 +216,16 @@ class Submission:
         return reply
 
     def _read_the_rest(self, output):
-        """Output may still be on its way when the reply is there; what does not come within the grace is lost."""
-        deadline = time.monotonic() + self.timeouts.grace
+        """Output may still be on its way when the reply is there; what does not come within the grace is lost.
+
+        A channel that fell silent once is not waited for again, unless it speaks.
+        """
+        deadline = time.monotonic() + (self.timeouts.grace if self._heard else 0.1)
         self._drain(output)
         while not output.idle and time.monotonic() < deadline:
             self._wait_for(self._client.iopub_channel)
             self._drain(output)
+        self._heard = output.idle
         output.lost = output.lost or not output.idle
 
     def _wait_for(self, *channels):

@@ -1,13 +1,17 @@
 """The sandbox: what runs inside reaches nothing outside, and whatever it does to itself, the grader goes on."""
 
+import contextlib
 import os
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from autograde.grading.sandbox import MIB, Limits, isolation
+from autograde.grading.outputs import LEFT_OUT
+from autograde.grading.sandbox import MIB, Limits, SandboxKernelManager, Watchdog, isolation
 from autograde.grading.submission import Submission, Timeouts
 from seglab.bridge.student import Missing, StudentError
 from seglab.checking.compare import Mismatch, assert_same
@@ -29,6 +33,7 @@ def crash(): os.kill(os.getpid(), 11)
 def leave(): sys.exit()
 def interrupt(): raise KeyboardInterrupt
 def hungry(): return len(bytearray(2 * 2**30))
+def tensors(): return torch.zeros(2**28).shape
 def flood():
     for _ in range(10**6): print("x" * 1000)
     return 1
@@ -54,10 +59,16 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the sandbox nee
 
 @pytest.fixture(scope="module")
 def submission():
-    limits = Limits(memory=1500 * MIB, output=2 * MIB)
-    with Submission(limits, Timeouts(cell=6, call=1.5, exercise=60, grace=1)) as submission:
+    with Submission(Limits(memory=900 * MIB), Timeouts(cell=20, call=1.5, exercise=60, grace=1)) as submission:
         submission.run_cell(FUNCTIONS)
         yield submission
+
+
+@pytest.fixture
+def impatient(submission, monkeypatch):
+    """The same, where a cell may take two seconds, and longer to stop."""
+    monkeypatch.setattr(submission, "timeouts", replace(submission.timeouts, cell=2, grace=30))
+    return submission
 
 
 @pytest.fixture
@@ -146,11 +157,18 @@ def test_a_loop_costs_its_call_only(student, name):
     assert caught.value.types == ["TimeoutError"]
 
 
-@pytest.mark.parametrize("name", ["die", "crash", "closed", "hungry"])
+@pytest.mark.parametrize("name", ["die", "closed"])
 def test_a_death_costs_its_call_only(student, name):
     with pytest.raises(StudentError) as caught:
         getattr(student, name)()
     assert caught.value.types[0] in ("KernelDied", "TimeoutError")
+
+
+@pytest.mark.parametrize(("name", "error"), [("hungry", "MemoryError"), ("tensors", "RuntimeError")])
+def test_an_allocation_beyond_the_limit_is_an_error_where_it_is_made(student, name, error):
+    with pytest.raises(StudentError) as caught:
+        getattr(student, name)()
+    assert caught.value.types[0] == error
 
 
 @pytest.mark.parametrize(("name", "error"), [("leave", "SystemExit"), ("interrupt", "KeyboardInterrupt")])
@@ -186,30 +204,129 @@ def test_a_failed_expectation_in_a_callback_is_the_verdict(student):
         student.apply(refuse, 1)
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        "import os; os._exit(1)",
-        "while True: pass",
-        "x = bytearray(2 * 2**30)",
-        "for _ in range(10**6): print('x' * 1000)",
-        "raise SystemExit",
-        "(((",
-    ],
-)
+def answers(submission) -> bool:
+    submission.begin_exercise()
+    return submission.student().double(3) == 6
+
+
+@pytest.mark.parametrize("cell", ["import os; os._exit(1)", "x = bytearray(2 * 2**30)", "raise SystemExit", "((("])
 def test_a_bad_cell_costs_itself_only(submission, cell):
     outputs = submission.run_cell(cell)
     assert any(o.output_type == "error" for o in outputs)
     assert "still here" in shown(submission.run_cell("print('still here')"))
-    submission.begin_exercise()
-    assert submission.student().double(3) == 6
+    assert answers(submission)
 
 
-def test_forks_do_not_outlive_the_limit(submission):
-    outputs = submission.run_cell("import os\nwhile True:\n    os.fork()")
+@pytest.mark.parametrize("loop", ["pass", "print('x' * 1000)", "print('x', flush=True)"])
+def test_an_endless_cell_is_interrupted_and_what_it_defined_stays(impatient, loop):
+    outputs = impatient.run_cell(f"kept = {loop!r}\nwhile True: {loop}")
+    assert outputs[-1].output_type == "error" and outputs[-1].ename == "KeyboardInterrupt"
+    assert sum(len(repr(output)) for output in outputs) < 2**20
+    assert loop in shown(impatient.run_cell("print(kept)"))
+    assert answers(impatient)
+
+
+@needs_bubblewrap  # without it the count would include the user's own processes, and there is no limit
+def test_forks_do_not_outlive_the_limit(impatient):
+    outputs = impatient.run_cell("import os\nwhile True:\n    os.fork()")
     assert any(o.output_type == "error" for o in outputs)
-    submission.begin_exercise()
-    assert submission.student().double(3) == 6
+    assert answers(impatient)
+
+
+# Around what the kernel of ours cuts: sockets that a submission finds in its own process.
+FLOOD = """
+from ipykernel.kernelapp import IPKernelApp
+from jupyter_client.session import Session
+_app = IPKernelApp.instance()
+def flood(kind, content, times):
+    session = Session(key=_app.session.key)
+    for _ in range(times):
+        session.send(_app.iopub_socket, kind, content, parent=_app.kernel.get_parent())
+def silence():
+    _app.iopub_thread._really_send = lambda *arguments, **settings: None
+"""
+
+
+FLOODS = {
+    "flood('stream', {'name': 'stdout', 'text': 'x' * 100}, 20_000)": True,
+    "flood('stream', {'name': 'stdout', 'text': 'x' * 3 * 2**20}, 5)": True,
+    "flood('stream', {'name': 'stdout', 'text': {'a': [[]] * 10**5}}, 3)": False,
+    "flood('status', {'execution_state': 'idle'}, 3)": False,
+    "flood('stream', {'name': 'stdout', 'text': 'x' * 9 * 2**20}, 1)": True,  # the channel is closed then
+    "silence()": True,
+}
+
+
+def test_a_channel_that_floods_or_falls_silent_costs_no_cell():
+    with Submission(timeouts=Timeouts(cell=120, notebook=1000, grace=5)) as submission:
+        submission.run_cell(FLOOD)
+        for call, lost in FLOODS.items():
+            submission._room = submission.limits.output
+            outputs = submission.run_cell(f"kept = {call!r}\n{call}")
+            assert not any(o.output_type == "error" for o in outputs), shown(outputs)
+            assert sum(len(repr(o)) for o in outputs) <= submission.limits.output + 10_000
+            assert (LEFT_OUT in shown(outputs)) == lost
+        assert len(submission._history) == 1 + len(FLOODS), "nothing was given up"
+
+
+# Memory that no limit of a single process sees: shared between processes, or held by several.
+SHARED = "import mmap\nheld = mmap.mmap(-1, 500 * 2**20)\nfor at in range(0, len(held), 4096): held[at] = 1\n"
+CHILDREN = """
+import os, time
+read, write = os.pipe()
+for _ in range(2):
+    if not os.fork():
+        taken = b"x" * (200 * 2**20)
+        os.write(write, b".")
+        time.sleep(60)
+        os._exit(0)
+    os.read(read, 1)
+"""
+
+
+@pytest.fixture(params=["never looks", "is slow to act"])
+def late_watchdog(request, monkeypatch):
+    """The watchdog on a machine that is busy with other things."""
+    if request.param == "never looks":
+        monkeypatch.setattr(Watchdog, "interval", 10**6)
+        return
+    measure = SandboxKernelManager.used_bytes
+
+    def slowly(manager):
+        used = measure(manager)
+        time.sleep(0.3)
+        return used
+
+    monkeypatch.setattr(SandboxKernelManager, "used_bytes", slowly)
+
+
+@pytest.mark.parametrize("hungry", [SHARED, CHILDREN], ids=["shared", "children"])
+def test_memory_is_blamed_on_the_cell_that_took_it(late_watchdog, hungry):
+    with Submission(Limits(memory=600 * MIB)) as submission:
+        for source in ("before = 1", hungry, "after = 2", "print(before + after)"):
+            outputs = submission.run_cell(source)
+            assert [o.output_type for o in outputs if o.output_type == "error"] == ["error"] * (source == hungry)
+        assert "memory" in submission.notes[0] and len(submission.notes) == 1
+        assert "3" in shown(outputs)
+
+
+def test_memory_that_a_call_took_is_not_blamed_on_the_next_cell(late_watchdog):
+    with Submission(Limits(memory=600 * MIB)) as submission:
+        submission.run_cell(f"def take():\n    global held\n    {SHARED.strip().replace(chr(10), chr(10) + '    ')}\n")
+        submission.begin_exercise()
+        with contextlib.suppress(StudentError):  # whether it is found in the call or after it
+            submission.student().take()
+        assert "fine" in shown(submission.run_cell("print('fine')"))
+        assert any("memory" in note for note in submission.notes)
+
+
+def test_a_cell_that_dies_only_when_it_runs_again_costs_no_other(submission):
+    submission.run_cell("first = 1")
+    submission._history.append("import os; os._exit(1)")
+    submission.run_cell("second = 2")
+    submission._restart()
+    assert "3" in shown(submission.run_cell("print(first + second)"))
+    assert answers(submission)
 
 
 def test_nothing_that_could_run_in_a_browser_is_kept(submission):
@@ -219,11 +336,11 @@ def test_nothing_that_could_run_in_a_browser_is_kept(submission):
     assert all(set(o.get("data", {})) <= {"text/plain", "image/png"} for o in outputs)
 
 
-def test_hooks_in_the_shell_change_nothing(submission):
-    submission.run_cell("get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])")
-    submission.begin_exercise()
-    assert submission.student().double(3) == 6
-    submission._restart()
+def test_hooks_in_the_shell_change_nothing():
+    with Submission() as submission:
+        submission.run_cell(FUNCTIONS)
+        submission.run_cell("get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])")
+        assert answers(submission)
 
 
 def test_what_hangs_again_and_again_is_not_tried_for_ever():
