@@ -28,6 +28,7 @@ from autograde.grading.submission import Timeouts
 from autograde.grading.verdict import GraderFault
 from autograde.grading.worker import Worker, WorkerDied, score_output
 from autograde.lessons import Lesson
+from seglab.checking.progress import checked_exercise
 
 _WORKER = Worker()  # one for all the submissions of a run
 atexit.register(_WORKER.stop)
@@ -119,14 +120,13 @@ class GradeOutside(Execute):
             cell=self.timeout, call=self.call_timeout, exercise=self.exercise_timeout, notebook=self.notebook_timeout
         )
         cells = [cell for cell in nb.cells if cell.cell_type == "code"]
-        points = {_exercise(cell): float(cell.metadata.nbgrader.points) for cell in cells if _is_check(cell)}
+        requests = [_request(cell) for cell in cells]
+        points = {one["exercise"]: one["points"] for one in requests if one["kind"] == "check"}
         try:
-            result = _WORKER.grade(
-                lesson.name, [_request(cell) for cell in cells], seed, Limits(memory=self.memory_mib * MIB), timeouts
-            )
+            result = _WORKER.grade(lesson.name, requests, seed, Limits(memory=self.memory_mib * MIB), timeouts)
         except WorkerDied as error:
             self.log.error("%s: could not be graded, and gets no points: %s", student, error)
-            result = _ungraded(cells, points, str(error))
+            result = _ungraded(requests, points, str(error))
         for cell, outputs, late in zip(cells, result["outputs"], result["late"], strict=True):
             cell.outputs = [nbformat.from_dict(output) for output in outputs]
             cell.metadata["seglab"] = {"late": late}
@@ -157,22 +157,18 @@ class GradeOutside(Execute):
 
 def _request(cell) -> dict:
     """A code cell, as the worker gets it."""
-    if _is_check(cell):
-        return {"kind": "check", "exercise": _exercise(cell), "points": float(cell.metadata.nbgrader.points)}
+    if name := checked_exercise(cell.metadata.get("nbgrader", {})):
+        return {"kind": "check", "exercise": name, "points": float(cell.metadata.nbgrader.points)}
     return {"kind": "locked" if utils.is_locked(cell) else "own", "source": cell.source}
 
 
-def _exercise(cell) -> str:
-    return cell.metadata.nbgrader.grade_id.removeprefix("check_")
-
-
-def _ungraded(cells, points, why) -> dict:
+def _ungraded(requests, points, why) -> dict:
     """What a submission gets whose grading was ended: no points, a sentence, and the reason for the instructor."""
     text = "This notebook could not be graded: it used up the grader's time or memory. Ask your instructor."
     sentence = {"output_type": "stream", "name": "stdout", "text": text}
     return {
-        "outputs": [[sentence, score_output(0.0)] if _is_check(cell) else [] for cell in cells],
-        "late": [False] * len(cells),
+        "outputs": [[sentence, score_output(0.0)] if one["kind"] == "check" else [] for one in requests],
+        "late": [False] * len(requests),
         "exercises": [],
         "scores": dict.fromkeys(points, 0.0),
         "notes": [f"could not be graded: {why}"],
@@ -194,10 +190,6 @@ class HideLateOutputs(Preprocessor):
             note = "(what this cell shows is left out: it ran after hidden tests, and could show their inputs)"
             cell.outputs = [new_output("stream", name="stdout", text=note)]
         return cell, resources
-
-
-def _is_check(cell) -> bool:
-    return utils.is_grade(cell) and not utils.is_solution(cell)
 
 
 def close_journal(assignment, student, notebooks) -> None:

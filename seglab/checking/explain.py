@@ -56,6 +56,11 @@ def key(name) -> str:
     return str(name).lower().replace("_", "")
 
 
+def first_line(documented, otherwise: str = "") -> str:
+    """The first line of what a class or a function says of itself; `otherwise` where it says nothing."""
+    return (documented.__doc__ or otherwise).strip().split("\n")[0]
+
+
 def not_defined(name):
     return f"{name} is not defined yet: run the cell above that defines it"
 

@@ -110,16 +110,15 @@ def _read_cells(path):
 
 
 def _exercises_of(cells):
-    """(exercise, points) of every check cell: nbgrader's grade_id is check_<exercise>."""
-    return [
-        (metadata["grade_id"].removeprefix("check_"), float(metadata.get("points") or 0))
-        for _, metadata in cells
-        if _is_check(metadata)
-    ]
+    """(exercise, points) of every check cell."""
+    checks = [(checked_exercise(metadata), metadata) for _, metadata in cells]
+    return [(name, float(metadata.get("points") or 0)) for name, metadata in checks if name]
 
 
-def _is_check(metadata):
-    return bool(metadata.get("grade")) and str(metadata.get("grade_id", "")).startswith("check_")
+def checked_exercise(metadata) -> str | None:
+    """The exercise that a cell with this nbgrader metadata checks (its grade_id is check_<exercise>), or None."""
+    grade_id = str(metadata.get("grade_id", ""))
+    return grade_id.removeprefix("check_") if metadata.get("grade") and grade_id.startswith("check_") else None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -140,14 +139,14 @@ def _run_cells(notebook: Path, results: Path) -> None:
     shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
     trouble = ""
     cells = _read_cells(notebook)
-    last = max(number for number, (_, metadata) in enumerate(cells) if _is_check(metadata))
+    last = max(number for number, (_, metadata) in enumerate(cells) if checked_exercise(metadata))
     for source, metadata in cells[: last + 1]:
-        if not _is_check(metadata):
+        name = checked_exercise(metadata)
+        if not name:
             outcome = shell.run_cell(source)
             error = outcome.error_before_exec or outcome.error_in_exec
             trouble = f"{type(error).__name__}: {error}"[:200] if error else trouble
             continue
-        name = metadata["grade_id"].removeprefix("check_")
         try:
             line = [name, *_state(examine(name, shell.user_ns.get(name)), trouble)]
         except LookupError as error:
