@@ -22,17 +22,6 @@ def from_the_last_layer(layers):
 
 
 @alternative("receptive_field")
-def by_products(layers):
-    """The sum over layers of kernel - 1, dilated, times the product of all strides before."""
-    words = (("kernel_size", 0), ("stride", 0), ("padding", 0), ("dilation", 1))
-    table = np.array([[layer.get(*word) for word in words] for layer in layers], dtype=np.int64).reshape(-1, 4)
-    kernel, stride, padding, dilation = table.T
-    jumps = np.concatenate([[1], np.cumprod(stride)])
-    size = 1 + (jumps[:-1] * dilation * (kernel - 1)).sum()
-    return int(size), int(jumps[-1]), -int((jumps[:-1] * padding).sum())
-
-
-@alternative("receptive_field")
 def by_first_and_last(layers):
     """Two ends of the field of the first output, each moved by every layer."""
     first, last, jump = 0, 0, 1
@@ -71,26 +60,6 @@ def by_stages(pixels, kernel, pool_every=None):
     return before + math.ceil(missing / jump / (kernel - 1))
 
 
-@alternative("layers_to_see")
-def by_closed_form(pixels, kernel, pool_every=None):
-    """A formula for what n convolutions see, and a search for the first n by bisection."""
-
-    def sees(count):
-        if count == 0 or pool_every is None:
-            return 1 + count * (kernel - 1)
-        full, rest = divmod(count, pool_every)
-        poolings = (count - 1) // pool_every
-        return 2**poolings + (kernel - 1) * (pool_every * (2**full - 1) + rest * 2**full)
-
-    low, high = 0, 1
-    while sees(high) < pixels:
-        high *= 2
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if sees(middle) >= pixels else (middle + 1, high)
-    return low
-
-
 @alternative("activation_bytes")
 def by_recursion(layers, height, width, batch_size, channels=None):
     """The first layer, and then the rest."""
@@ -114,22 +83,6 @@ def by_running(layers, height, width, batch_size):
         x = (nn.Conv2d(**words, device="meta") if layer["kind"] == "conv" else nn.MaxPool2d(**words))(x)
         total += x.nbytes
     return total
-
-
-@alternative("activation_bytes")
-def sizes_then_sum(layers, height, width, batch_size):
-    """Both sides on their own, then products."""
-
-    def along(size):
-        for layer in layers:
-            taken = layer.get("dilation", 1) * (layer["kernel_size"] - 1) - 2 * layer.get("padding", 0)
-            size = math.floor((size - taken - 1) / layer["stride"] + 1)
-            yield size
-
-    channels = []
-    for layer in layers:
-        channels.append(layer["out_channels"] if layer["kind"] == "conv" else channels[-1])
-    return sum(4 * batch_size * c * h * w for c, h, w in zip(channels, along(height), along(width), strict=True))
 
 
 def opened(network):
@@ -182,23 +135,6 @@ def box(seen):
     """The box of a map of booleans (H, W)."""
     rows, cols = np.flatnonzero(seen.any(1).numpy()), np.flatnonzero(seen.any(0).numpy())
     return int(rows[0]), int(rows[-1]), int(cols[0]), int(cols[-1])
-
-
-@alternative("gradient_receptive_field")
-def through_convolutions_of_ones(model, input_shape):
-    """Modules of torch.nn, one channel each."""
-    skeleton = nn.Sequential()
-    for layer in opened(model):
-        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
-            dilation = 1 if isinstance(layer, nn.AvgPool2d) else layer.dilation
-            skeleton.append(nn.Conv2d(1, 1, layer.kernel_size, layer.stride, layer.padding, dilation, bias=False))
-    skeleton.double()
-    for weight in skeleton.parameters():
-        weight.data.fill_(1)
-    picture = torch.zeros(1, 1, *input_shape[1:], dtype=torch.double).requires_grad_()
-    answer = skeleton(picture)[0, 0]
-    (slope,) = torch.autograd.grad(answer[answer.shape[0] // 2, answer.shape[1] // 2], picture)
-    return box(slope[0, 0] != 0)
 
 
 @alternative("gradient_receptive_field")

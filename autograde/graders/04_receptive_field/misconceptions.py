@@ -1,91 +1,105 @@
 """Wrong answers of lesson 04. Each docstring is what a student reads: what is wrong, not what is right."""
 
 import copy
+import itertools
+import math
 
 import torch
 from torch import nn
 
-from autograde.graders.candidates import misconception
+from autograde.graders.candidates import misconception, variant
 from autograde.reference.receptive_field import _layers, gradient_receptive_field
 
 STUDENTS = "students' answers"
 
 
-def numbers(layer):
-    """Kernel, stride, padding and dilation of a description."""
-    return layer["kernel_size"], layer["stride"], layer.get("padding", 0), layer.get("dilation", 1)
+def walk(layers, size=lambda k, d, p: (k - 1) * d, start=lambda p: -p, jump_first=False, first=1):
+    """(size, jump, start), with rules of one's own for what a layer adds, in steps of the jump."""
+    total, jump, begin = first, 1, 0
+    for layer in layers:
+        p, before = layer.get("padding", 0), jump
+        jump *= layer["stride"]
+        step = jump if jump_first else before
+        total += size(layer["kernel_size"], layer.get("dilation", 1), p) * step
+        begin += start(p) * step
+    return total, jump, begin
 
 
-@misconception(
-    "receptive_field",
-    breaks=("test_strides", "test_pooling", "test_padding", "test_published"),
-    hint=2,
-    source=STUDENTS,
-)
+STRIDES = ("test_strides", "test_pooling", "test_published")
+PADDING = ("test_padding", "test_published")
+
+
+@misconception("receptive_field", breaks=(*STRIDES, "test_padding"), hint=2, source=STUDENTS)
 def jump_used_after_its_update(layers):
     """A layer's own stride already spreads its own taps: the jump is multiplied before it is used."""
-    size, jump, start = 1, 1, 0
-    for k, s, p, d in map(numbers, layers):
-        jump *= s
-        size += (k - 1) * d * jump
-        start -= p * jump
-    return size, jump, start
+    return walk(layers, jump_first=True)
 
 
-@misconception(
-    "receptive_field",
-    breaks=("test_strides", "test_pooling", "test_published"),
-    hint=2,
-    source="calculators on the web that add up k - 1",
-)
+@misconception("receptive_field", breaks=STRIDES, hint=2, source="calculators on the web that add up k - 1")
 def jump_left_out(layers):
     """Every kernel counts as if its taps were one pixel apart. Behind a stride they are not: LeNet gets 15 pixels."""
-    size, jump, start = 1, 1, 0
-    for k, s, p, d in map(numbers, layers):
-        size += (k - 1) * d
-        start -= p * jump
-        jump *= s
-    return size, jump, start
+    return walk([layer | {"stride": 1} for layer in layers])[0], *walk(layers)[1:]
 
 
-@misconception("receptive_field", breaks=("test_strides", "test_pooling", "test_published"), hint=2, source=STUDENTS)
+@variant(jump_left_out, breaks=(*STRIDES, "test_padding"))
+def jump_left_out_everywhere(layers):
+    size, _, start = walk([layer | {"stride": 1} for layer in layers])
+    return size, walk(layers)[1], start
+
+
+@misconception("receptive_field", breaks=STRIDES, hint=2, source=STUDENTS)
 def whole_kernel_added(layers):
-    """Every layer adds as many jumps as its kernel has taps. The first of the taps was seen before."""
-    size, jump, start = 1, 1, 0
-    for k, s, p, d in map(numbers, layers):
-        size += k * d * jump
-        start -= p * jump
-        jump *= s
-    return size, jump, start
+    """Every layer adds as many steps to the size as its kernel has taps. The first of the taps was seen before."""
+    return walk(layers, size=lambda k, d, p: k * d)
+
+
+@variant(whole_kernel_added, breaks=STRIDES)
+def kernels_added_up(layers):
+    size = walk([layer | {"stride": 1} for layer in layers], size=lambda k, d, p: (k - 1) * d + 1, first=0)[0]
+    return size or 1, *walk(layers)[1:]
 
 
 @misconception("receptive_field", breaks="test_dilation", hint=2, source=STUDENTS)
 def dilation_times_kernel(layers):
-    """A dilated kernel spans dilation times its size. That counts a gap behind the last tap, too."""
-    size, jump, start = 1, 1, 0
-    for k, s, p, d in map(numbers, layers):
-        size += (d * k - 1) * jump
-        start -= p * jump
-        jump *= s
-    return size, jump, start
+    """The span of a dilated kernel is wrong. Count the places from its first tap to its last on paper."""
+    return walk(layers, size=lambda k, d, p: d * k - 1)
 
 
-@misconception("receptive_field", breaks=("test_padding", "test_published"), hint=2, source=STUDENTS)
+@variant(dilation_times_kernel, breaks="test_dilation")
+def dilation_left_out(layers):
+    return walk(layers, size=lambda k, d, p: k - 1)
+
+
+@misconception("receptive_field", breaks=PADDING, hint=2, source=STUDENTS)
 def padding_with_the_other_sign(layers):
-    """Padding moves the start to the right. It adds places in front of the picture: where does a field begin then?"""
-    size, jump, start = 1, 1, 0
-    for k, s, p, d in map(numbers, layers):
-        size, start, jump = size + (k - 1) * d * jump, start + p * jump, jump * s
-    return size, jump, start
+    """Padding moves the start to a wrong place. How many places are in front of the map, how wide, on which side?"""
+    return walk(layers, start=lambda p: p)
 
 
-@misconception("receptive_field", breaks=("test_padding", "test_published"), hint=2, source=STUDENTS)
+@variant(padding_with_the_other_sign, breaks=PADDING)
 def padding_twice(layers):
-    """Padding moves the start twice as far as it should. It lies on both sides, but the start is on one of them."""
-    size, jump, start = 1, 1, 0
-    for k, s, p, d in map(numbers, layers):
-        size, start, jump = size + (k - 1) * d * jump, start - 2 * p * jump, jump * s
-    return size, jump, start
+    return walk(layers, start=lambda p: -2 * p)
+
+
+@variant(padding_with_the_other_sign, breaks="test_padding")
+def padding_in_pixels(layers):
+    return *walk(layers)[:2], -sum(layer.get("padding", 0) for layer in layers)
+
+
+@variant(padding_with_the_other_sign, breaks=PADDING)
+def padding_left_out(layers):
+    return walk(layers, start=lambda p: 0)
+
+
+@variant(padding_with_the_other_sign, breaks="test_padding")
+def padding_behind_the_stride(layers):
+    return *walk(layers)[:2], walk(layers, jump_first=True)[2]
+
+
+@misconception("receptive_field", breaks=PADDING, hint=1, source="students: padding makes the field smaller")
+def padding_taken_from_the_size(layers):
+    """Padding is subtracted from the size. An output looks at as many places as before; some are in the padding."""
+    return walk(layers, size=lambda k, d, p: (k - 1) * d - 2 * p)
 
 
 @misconception(
@@ -93,220 +107,197 @@ def padding_twice(layers):
 )
 def centre_for_start(layers):
     """The start is the middle of the first output's field. Asked for is its first pixel."""
-    size, jump, start = 1, 1, 0.0
-    for k, s, p, d in map(numbers, layers):
-        size, start, jump = size + (k - 1) * d * jump, start + ((k - 1) * d / 2 - p) * jump, jump * s
-    return size, jump, start
+    size, jump, start = walk(layers)
+    return size, jump, start + (size - 1) / 2
+
+
+@variant(centre_for_start, breaks=("test_strides", "test_padding"))
+def centre_rounded_down(layers):
+    return *walk(layers)[:2], math.floor(centre_for_start(layers)[2])
+
+
+@variant(centre_for_start, breaks=("test_strides", "test_padding"))
+def centre_rounded_up(layers):
+    return *walk(layers)[:2], math.ceil(centre_for_start(layers)[2])
 
 
 @misconception("receptive_field", breaks=("test_strides", "test_padding", "test_no_layers"), hint=3, source=STUDENTS)
 def start_before_jump(layers):
     """The three numbers come in another order than size, jump, start."""
-    size, start, jump = 1, 0, 1
-    for k, s, p, d in map(numbers, layers):
-        size, start, jump = size + (k - 1) * d * jump, start - p * jump, jump * s
+    size, jump, start = walk(layers)
     return size, start, jump
 
 
-@misconception("layers_to_see", breaks=("test_without_pooling", "test_with_pooling"), hint=1, source=STUDENTS)
+@variant(start_before_jump, breaks=("test_strides", "test_padding", "test_published"))
+def jump_before_size(layers):
+    size, jump, start = walk(layers)
+    return jump, size, start
+
+
+def grow(pixels, taps, pool_every, pooling=lambda seen, jump: (seen + jump, 2 * jump), seen=1, early=0, last=False):
+    """Convolutions until enough is seen, with a pooling of one's own; `last`: also behind the last of them."""
+    jump = 1
+    count = 0
+    while seen < pixels:
+        if not last and pool_every and count + early and (count + early) % pool_every == 0:
+            seen, jump = pooling(seen, jump)
+        seen, count = seen + taps * jump, count + 1
+        if last and pool_every and count % pool_every == 0:
+            seen, jump = pooling(seen, jump)
+    return count
+
+
+SEEN, POOLED = ("test_without_pooling", "test_with_pooling"), ("test_with_pooling", "test_far")
+
+
+@misconception("layers_to_see", breaks=SEEN, hint=1, source=STUDENTS)
 def more_than_asked(pixels, kernel, pool_every=None):
     """The loop runs until more than `pixels` are seen. Exactly as many are enough."""
-    seen, jump, count = 1, 1, 0
-    while seen <= pixels:
-        if pool_every and count and count % pool_every == 0:
-            seen, jump = seen + jump, 2 * jump
-        seen += (kernel - 1) * jump
-        count += 1
-    return count
+    return grow(pixels + 1, kernel - 1, pool_every)
 
 
-@misconception("layers_to_see", breaks=("test_without_pooling", "test_with_pooling"), hint=1, source=STUDENTS)
+@misconception("layers_to_see", breaks=SEEN, hint=1, source=STUDENTS)
 def whole_kernel(pixels, kernel, pool_every=None):
     """Every convolution adds as many jumps as its kernel is wide. One of its taps was seen before."""
-    seen, jump, count = 1, 1, 0
-    while seen < pixels:
-        if pool_every and count and count % pool_every == 0:
-            seen, jump = seen + jump, 2 * jump
-        seen += kernel * jump
-        count += 1
-    return count
+    return grow(pixels, kernel, pool_every)
 
 
-@misconception("layers_to_see", breaks=("test_with_pooling", "test_far"), hint=2, source=STUDENTS)
+@variant(whole_kernel, breaks=SEEN)
+def whole_kernel_from_nothing(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel, pool_every, seen=0)
+
+
+@misconception("layers_to_see", breaks=POOLED, hint=2, source=STUDENTS)
 def pooling_sees_nothing(pixels, kernel, pool_every=None):
-    """A pooling doubles the jump, but its own 2 x 2 window is forgotten: it adds pixels, too."""
-    seen, jump, count = 1, 1, 0
-    while seen < pixels:
-        if pool_every and count and count % pool_every == 0:
-            jump *= 2
-        seen += (kernel - 1) * jump
-        count += 1
-    return count
+    """A pooling's own 2 x 2 window is not counted as it should be: how far is its second tap from its first?"""
+    return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (seen, 2 * jump))
 
 
-@misconception(
-    "layers_to_see", breaks=("test_with_pooling", "test_far"), hint=2, source='the slide\'s "multiplicatively"'
-)
+@variant(pooling_sees_nothing, breaks=POOLED)
+def pooling_sees_too_much(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (seen + 2 * jump, 2 * jump))
+
+
+@misconception("layers_to_see", breaks=POOLED, hint=2, source='the slide\'s "multiplicatively"')
 def pooling_doubles_the_size(pixels, kernel, pool_every=None):
     """A pooling doubles what is seen so far. It doubles what every later layer adds."""
-    seen, jump, count = 1, 1, 0
-    while seen < pixels:
-        if pool_every and count and count % pool_every == 0:
-            seen, jump = 2 * seen, 2 * jump
-        seen += (kernel - 1) * jump
-        count += 1
-    return count
+    return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (2 * seen, 2 * jump))
 
 
-@misconception("layers_to_see", breaks=("test_with_pooling", "test_far"), hint=2, source=STUDENTS)
+@variant(pooling_doubles_the_size, breaks=POOLED)
+def pooling_behind_the_last_doubles(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (2 * seen, 2 * jump), last=True)
+
+
+@misconception("layers_to_see", breaks=POOLED, hint=2, source=STUDENTS)
 def jump_by_kernel(pixels, kernel, pool_every=None):
     """A pooling multiplies the jump by the convolutions' kernel. The jump grows by strides, not by kernels."""
-    seen, jump, count = 1, 1, 0
-    while seen < pixels:
-        if pool_every and count and count % pool_every == 0:
-            seen, jump = seen + jump, jump * kernel
-        seen += (kernel - 1) * jump
-        count += 1
-    return count
+    return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (seen + jump, kernel * jump))
 
 
 @misconception("layers_to_see", breaks="test_with_pooling", hint=3, source=STUDENTS)
 def pooling_one_early(pixels, kernel, pool_every=None):
     """Each pooling comes one convolution too early, the first of them after `pool_every` - 1 convolutions."""
-    seen, jump, count = 1, 1, 0
-    while seen < pixels:
-        if pool_every and (count + 1) % pool_every == 0:
-            seen, jump = seen + jump, 2 * jump
-        seen += (kernel - 1) * jump
-        count += 1
-    return count
+    return grow(pixels, kernel - 1, pool_every, early=1)
 
 
-@misconception("layers_to_see", breaks=("test_with_pooling", "test_far"), hint=2, source=STUDENTS)
+@misconception("layers_to_see", breaks=POOLED, hint=2, source=STUDENTS)
 def poolings_counted(pixels, kernel, pool_every=None):
     """The poolings are counted as well; only convolutions are asked for."""
-    seen, jump, convolutions, layers = 1, 1, 0, 0
-    while seen < pixels:
-        if pool_every and convolutions and convolutions % pool_every == 0:
-            seen, jump, layers = seen + jump, 2 * jump, layers + 1
-        seen += (kernel - 1) * jump
-        convolutions, layers = convolutions + 1, layers + 1
-    return layers
+    count = grow(pixels, kernel - 1, pool_every)
+    return count + (count - 1) // pool_every if pool_every and count else count
 
 
 @misconception("layers_to_see", breaks="test_last_is_a_convolution", hint=3, source=STUDENTS)
 def pooling_behind_the_last(pixels, kernel, pool_every=None):
     """A pooling behind the last convolution counts, as if the chain could end with it."""
-    seen, jump, count = 1, 1, 0
-    while seen < pixels:
-        seen += (kernel - 1) * jump
-        count += 1
-        if pool_every and count % pool_every == 0:
-            seen, jump = seen + jump, 2 * jump
-    return count
+    return grow(pixels, kernel - 1, pool_every, last=True)
 
 
-def after(layer, side):
-    """The side of a map behind a layer."""
-    k, s, p, d = numbers(layer)
-    return (side + 2 * p - d * (k - 1) - 1) // s + 1
+def maps(layers, height, width):
+    """(channels, rows, cols) of the picture and of every output."""
+    found = [(layers[0]["in_channels"] if layers else 1, height, width)]
+    for layer in layers:
+        channels, *sizes = found[-1]
+        room = 2 * layer.get("padding", 0) - layer.get("dilation", 1) * (layer["kernel_size"] - 1) - 1
+        sizes = [(size + room) // layer["stride"] + 1 for size in sizes]
+        found.append((layer.get("out_channels", channels), *sizes))
+    return found
+
+
+ALL = ("test_convolutions", "test_pooling", "test_deep")
 
 
 @misconception("activation_bytes", breaks=("test_convolutions", "test_batch", "test_deep"), hint=1, source=STUDENTS)
 def picture_counted(layers, height, width, batch_size):
     """The pictures are counted, too. The statement leaves them out: they are there before the network runs."""
-    channels = layers[0]["in_channels"] if layers else 1
-    total = channels * height * width
-    for layer in layers:
-        channels = layer.get("out_channels", channels)
-        height, width = after(layer, height), after(layer, width)
-        total += channels * height * width
-    return 4 * batch_size * total
+    return 4 * batch_size * sum(map(math.prod, maps(layers, height, width)))
 
 
-@misconception("activation_bytes", breaks=("test_convolutions", "test_pooling", "test_deep"), hint=1, source=STUDENTS)
+@misconception("activation_bytes", breaks=ALL, hint=1, source=STUDENTS)
 def last_output_only(layers, height, width, batch_size):
-    """Only the last output is counted. The backward pass needs those in between as well."""
-    total = channels = 0
-    for layer in layers:
-        channels = layer.get("out_channels", channels)
-        height, width = after(layer, height), after(layer, width)
-        total = channels * height * width
-    return 4 * batch_size * total
+    """Only one output is counted, the last or the largest. The backward pass needs those in between as well."""
+    return 4 * batch_size * math.prod(maps(layers, height, width)[-1]) if layers else 0
 
 
-@misconception(
-    "activation_bytes", breaks=("test_convolutions", "test_pooling", "test_nothing"), hint=1, source=STUDENTS
-)
+@variant(last_output_only, breaks=ALL)
+def largest_output_only(layers, height, width, batch_size):
+    return 4 * batch_size * max(map(math.prod, maps(layers, height, width)[1:]), default=0)
+
+
+@misconception("activation_bytes", breaks=(*ALL, "test_nothing"), hint=1, source=STUDENTS)
 def numbers_for_bytes(layers, height, width, batch_size):
-    """These are numbers, not bytes: a float32 takes more than one byte."""
-    total = channels = 0
-    for layer in layers:
-        channels = layer.get("out_channels", channels)
-        height, width = after(layer, height), after(layer, width)
-        total += channels * height * width
-    return batch_size * total
+    """The numbers are counted, but the bytes are not right: how many does one float32 take?"""
+    return batch_size * sum(map(math.prod, maps(layers, height, width)[1:]))
+
+
+@variant(numbers_for_bytes, breaks=(*ALL, "test_nothing"))
+def double_precision(layers, height, width, batch_size):
+    return 8 * numbers_for_bytes(layers, height, width, batch_size)
+
+
+@variant(numbers_for_bytes, breaks=(*ALL, "test_nothing"))
+def bits_for_bytes(layers, height, width, batch_size):
+    return 32 * numbers_for_bytes(layers, height, width, batch_size)
 
 
 @misconception("activation_bytes", breaks=("test_convolutions", "test_batch"), hint=1, source=STUDENTS)
 def batch_left_out(layers, height, width, batch_size):
     """The batch is not counted: every picture has maps of its own."""
-    total = channels = 0
-    for layer in layers:
-        channels = layer.get("out_channels", channels)
-        height, width = after(layer, height), after(layer, width)
-        total += channels * height * width
-    return 4 * total
+    return 4 * numbers_for_bytes(layers, height, width, 1)
 
 
-@misconception(
-    "activation_bytes",
-    breaks=("test_pooling", "test_batch"),
-    hint=2,
-    source=STUDENTS,
-)
+@misconception("activation_bytes", breaks=("test_pooling", "test_batch"), hint=2, source=STUDENTS)
 def pooled_maps_left_out(layers, height, width, batch_size):
     """Poolings shrink the map but their outputs are not counted: they are kept like all others."""
-    total = 0
-    for layer in layers:
-        height, width = after(layer, height), after(layer, width)
-        total += layer.get("out_channels", 0) * height * width
-    return 4 * batch_size * total
+    _, *found = maps(layers, height, width)
+    kept = [math.prod(one) for one, layer in zip(found, layers, strict=True) if layer["kind"] == "conv"]
+    return 4 * batch_size * sum(kept)
 
 
-@misconception(
-    "activation_bytes", breaks=("test_convolutions", "test_pooling", "test_nothing"), hint=2, source=STUDENTS
-)
+@misconception("activation_bytes", breaks=(*ALL[:2], "test_nothing"), hint=2, source=STUDENTS)
 def size_before_the_layer(layers, height, width, batch_size):
     """Each map is counted with the height and width that it had before the layer."""
-    total = channels = 0
-    for layer in layers:
-        channels = layer.get("out_channels", channels)
-        total += channels * height * width
-        height, width = after(layer, height), after(layer, width)
-    return 4 * batch_size * total
+    found = maps(layers, height, width)
+    return 4 * batch_size * sum(after[0] * before[1] * before[2] for before, after in itertools.pairwise(found))
 
 
-@misconception("activation_bytes", breaks=("test_convolutions", "test_pooling", "test_deep"), hint=2, source=STUDENTS)
+@misconception("activation_bytes", breaks=ALL, hint=2, source=STUDENTS)
 def channels_of_the_input(layers, height, width, batch_size):
     """Each map is counted with the channels that go into the convolution, not with those that come out."""
-    total = channels = 0
-    for layer in layers:
-        height, width = after(layer, height), after(layer, width)
-        total += layer.get("in_channels", channels) * height * width
-        channels = layer.get("out_channels", channels)
-    return 4 * batch_size * total
+    found = maps(layers, height, width)
+    return 4 * batch_size * sum(before[0] * after[1] * after[2] for before, after in itertools.pairwise(found))
 
 
-@misconception("activation_bytes", breaks=("test_convolutions", "test_pooling", "test_deep"), hint=2, source=STUDENTS)
+@misconception("activation_bytes", breaks=ALL, hint=2, source=STUDENTS)
 def height_for_both(layers, height, width, batch_size):
-    """The height is used for both sides. On square pictures that goes unnoticed."""
-    total = channels = 0
-    for layer in layers:
-        channels = layer.get("out_channels", channels)
-        height = after(layer, height)
-        total += channels * height * height
-    return 4 * batch_size * total
+    """One side of the picture is used for both. On square pictures that goes unnoticed."""
+    return 4 * numbers_for_bytes(layers, height, height, batch_size)
+
+
+@variant(height_for_both, breaks=ALL)
+def width_for_both(layers, height, width, batch_size):
+    return 4 * numbers_for_bytes(layers, width, width, batch_size)
 
 
 def copies(network):
@@ -319,110 +310,122 @@ def one(setting):
     return setting[0] if isinstance(setting, tuple) else setting
 
 
-EVERYWHERE = ("test_sliding_window", "test_own_places", "test_no_strides")
+def convert(layers, dilation=lambda own, jump, stride: own * jump, jump_after=lambda jump, stride: jump * stride):
+    """Takes out the strides, with a dilation and a jump of one's own."""
+    jump = 1
+    for layer in layers:
+        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
+            stride = one(layer.stride)
+            layer.stride, layer.dilation = 1, dilation(one(layer.dilation), jump, stride)
+            jump = jump_after(jump, stride)
+    return nn.Sequential(*layers)
 
 
-@misconception("dilate", breaks=(*EVERYWHERE, "test_strided_convolutions"), hint=1, source=STUDENTS)
+STRIDED = ("test_own_places", "test_strided_convolutions", "test_same_layers")
+EVERYWHERE = ("test_sliding_window", *STRIDED)
+
+
+@misconception("dilate", breaks=EVERYWHERE, hint=1, source=STUDENTS)
 def strides_removed_only(network):
     """The strides are gone, but the later kernels look at neighbouring pixels: their taps lie closer than before."""
-    layers = copies(network)
-    for layer in layers:
-        if hasattr(layer, "stride"):
-            layer.stride = 1
-    return nn.Sequential(*layers)
+    return convert(copies(network), lambda own, jump, stride: own)
 
 
-@misconception("dilate", breaks=(*EVERYWHERE, "test_strided_convolutions"), hint=2, source="detectron2#2598")
+@misconception("dilate", breaks=EVERYWHERE, hint=2, source="detectron2#2598")
 def own_stride_dilates(network):
     """A layer's own stride already dilates its own kernel. Its taps lay as far apart as the strides before it say."""
-    layers, jump = copies(network), 1
-    for layer in layers:
-        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
-            jump *= one(layer.stride)
-            layer.stride, layer.dilation = 1, one(layer.dilation) * jump
-    return nn.Sequential(*layers)
+    return convert(copies(network), lambda own, jump, stride: own * jump * stride)
 
 
-@misconception("dilate", breaks=EVERYWHERE, hint=2, source="segmentation_models.pytorch, replace_strides_with_dilation")
-def only_convolutions_dilated(network):
-    """Only convolutions are dilated. A pooling behind a stride looks at places that lay farther apart, too."""
-    layers, jump = copies(network), 1
-    for layer in layers:
-        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
-            if isinstance(layer, nn.Conv2d):
-                layer.dilation = one(layer.dilation) * jump
-            jump *= one(layer.stride)
-            layer.stride = 1
-    return nn.Sequential(*layers)
-
-
-@misconception(
-    "dilate", breaks=("test_own_places", "test_strided_convolutions", "test_no_strides"), hint=2, source=STUDENTS
-)
-def strides_added(network):
-    """The strides before a layer are added up. With 3 and 2 that makes 5, but its taps lay 6 pixels apart."""
-    layers, passed = copies(network), []
-    for layer in layers:
-        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
-            layer.dilation = one(layer.dilation) * (sum(passed) or 1)
-            if one(layer.stride) > 1:
-                passed.append(one(layer.stride))
-            layer.stride = 1
-    return nn.Sequential(*layers)
-
-
-@misconception("dilate", breaks=(*EVERYWHERE, "test_strided_convolutions"), hint=2, source=STUDENTS)
-def last_stride_only(network):
-    """A kernel is dilated by the stride of the layer right before it. Every stride before it has spread its taps."""
-    layers, before = copies(network), 1
-    for layer in layers:
-        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
-            layer.dilation = one(layer.dilation) * before
-            before, layer.stride = one(layer.stride), 1
-    return nn.Sequential(*layers)
-
-
-@misconception("dilate", breaks="test_dilated_before", hint=2, source="segmentation_models.pytorch#183")
-def own_dilation_overwritten(network):
-    """A dilation that a kernel already had is overwritten. Its taps were apart before, and now lie closer."""
-    layers, jump = copies(network), 1
-    for layer in layers:
-        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
-            layer.dilation = jump
-            jump *= one(layer.stride)
-            layer.stride = 1
-    return nn.Sequential(*layers)
+@variant(own_stride_dilates, breaks=EVERYWHERE)
+def own_stride_alone(network):
+    return convert(copies(network), lambda own, jump, stride: own * stride)
 
 
 @misconception(
     "dilate",
-    breaks=(*EVERYWHERE, "test_dilated_before"),
-    hint=1,
+    breaks=("test_sliding_window", "test_own_places", "test_same_layers"),
+    hint=2,
     source="segmentation_models.pytorch, replace_strides_with_dilation",
 )
-def padded_to_keep_the_size(network):
-    """Convolutions got padding, so that maps keep their size: their rim answers about zeros that no window holds."""
+def only_convolutions_dilated(network):
+    """Convolutions and poolings are not treated alike. Both may have strides, and both look at several places."""
+    layers = copies(network)
+    dilated = convert(copies(network))
+    for old, new in zip(layers, dilated, strict=True):
+        if isinstance(new, nn.MaxPool2d):
+            new.dilation = old.dilation
+    return dilated
+
+
+@variant(only_convolutions_dilated, breaks=("test_strided_convolutions", "test_same_layers"))
+def strides_of_convolutions_kept(network):
     layers, jump = copies(network), 1
     for layer in layers:
         if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
             layer.dilation = one(layer.dilation) * jump
-            jump *= one(layer.stride)
-            layer.stride = 1
-            if isinstance(layer, nn.Conv2d):
-                layer.padding = layer.dilation * (one(layer.kernel_size) - 1) // 2
+        if isinstance(layer, nn.MaxPool2d):
+            jump, layer.stride = jump * one(layer.stride), 1
     return nn.Sequential(*layers)
 
 
-@misconception("dilate", breaks=("test_in_two_places", "test_network_unchanged"), hint=1, source=STUDENTS)
+@misconception("dilate", breaks=STRIDED, hint=2, source=STUDENTS)
+def strides_added(network):
+    """The strides before a layer are added up. Behind strides of 3 and 2, taps lay neither 5 nor 4 pixels apart."""
+    total = [0]
+
+    def add(_, stride):
+        total[0] += stride if stride > 1 else 0
+        return max(total[0], 1)
+
+    return convert(copies(network), jump_after=add)
+
+
+@variant(strides_added, breaks=STRIDED)
+def strides_added_up_from_one(network):
+    return convert(copies(network), jump_after=lambda jump, stride: jump + stride - 1)
+
+
+@misconception("dilate", breaks=EVERYWHERE, hint=2, source=STUDENTS)
+def last_stride_only(network):
+    """A kernel is dilated by one stride only, that of a layer before it. Every stride before it has spread its taps."""
+    return convert(copies(network), jump_after=lambda jump, stride: stride)
+
+
+@variant(last_stride_only, breaks=EVERYWHERE)
+def last_stride_that_is_not_one(network):
+    return convert(copies(network), jump_after=lambda jump, stride: stride if stride > 1 else jump)
+
+
+@misconception("dilate", breaks="test_dilated_before", hint=2, source="segmentation_models.pytorch#183")
+def own_dilation_overwritten(network):
+    """A dilation that a kernel already had is overwritten, or added to. How far apart did its taps lie, in pixels?"""
+    return convert(copies(network), lambda own, jump, stride: jump)
+
+
+@variant(own_dilation_overwritten, breaks="test_dilated_before")
+def own_dilation_added(network):
+    return convert(copies(network), lambda own, jump, stride: own + jump - 1)
+
+
+@misconception("dilate", breaks="test_in_two_places", hint=3, source=STUDENTS)
+def layer_in_two_places(network):
+    """A layer that stands in two places is converted once for both. Behind a stride it needs another dilation."""
+    network = copy.deepcopy(network)
+    convert(list(network.modules()))
+    return network
+
+
+@misconception("dilate", breaks="test_network_unchanged", hint=1, source=STUDENTS)
 def changed_in_place(network):
-    """The network that was given is changed itself: it has lost its strides, and a layer that stands twice is off."""
-    layers, jump = _layers(network), 1
-    for layer in layers:
-        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
-            layer.dilation = one(layer.dilation) * jump
-            jump *= one(layer.stride)
-            layer.stride = 1
-    return nn.Sequential(*layers)
+    """The network that was given is changed itself: afterwards it has lost its own strides."""
+    return convert(_layers(network))
+
+
+@variant(changed_in_place, breaks="test_network_unchanged")
+def changed_and_returned(network):
+    convert(list(network.modules()))
+    return network
 
 
 def bounds(seen):
@@ -431,38 +434,22 @@ def bounds(seen):
     return rows[0].item(), rows[-1].item(), cols[0].item(), cols[-1].item()
 
 
-def all_ones(model, pooled=True):
-    """A copy in which nothing hides: sums for max-poolings (unless told otherwise), weights of one."""
-    layers = []
-    for layer in copies(model):
-        if pooled and isinstance(layer, nn.MaxPool2d):
-            settings = one(layer.kernel_size), one(layer.stride), one(layer.padding), one(layer.dilation)
-            layer = SumPool(*settings)
-        if not isinstance(layer, (nn.BatchNorm2d, nn.ReLU)):
-            layers.append(layer)
-    network = nn.Sequential(*layers).double().eval()
-    for weights in network.parameters():
-        nn.init.ones_(weights)
+def all_ones(model):
+    """Convolutions of ones with one channel, in place of whatever looks at neighbours."""
+    network = nn.Sequential()
+    for layer in _layers(model):
+        if hasattr(layer, "kernel_size"):
+            words = layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1)
+            network.append(nn.Conv2d(1, 1, *words, bias=False).double())
+            nn.init.ones_(network[-1].weight)
     return network
-
-
-class SumPool(nn.Module):
-    """The pooling that torch has not: with dilation, for any number of channels."""
-
-    def __init__(self, kernel, stride, padding, dilation):
-        super().__init__()
-        self.settings = stride, padding, dilation
-        self.register_buffer("kernel", torch.ones(1, 1, kernel, kernel))
-
-    def forward(self, x):
-        flat = nn.functional.conv2d(x.flatten(0, 1)[:, None], self.kernel, None, *self.settings)
-        return flat.view(*x.shape[:2], *flat.shape[2:])
 
 
 def gradient(network, shape, at=lambda side: side // 2):
     """The gradient of one place of the map, without its sign and over all channels: (H, W)."""
-    dtype = next(network.parameters(), torch.zeros((), dtype=torch.float64)).dtype
-    picture = torch.ones(1, *shape, dtype=dtype, requires_grad=True)
+    dtype = next(network.parameters(), torch.zeros(())).dtype
+    channels = network[0].in_channels if hasattr(network[0], "in_channels") else shape[0]
+    picture = torch.ones(1, channels, *shape[1:], dtype=dtype, requires_grad=True)
     output = network(picture.clone())
     output[:, :, at(output.shape[2]), at(output.shape[3])].sum().backward()
     return picture.grad.abs().sum((0, 1))
@@ -476,13 +463,26 @@ def weights_as_they_are(model, input_shape):
 
 @misconception("gradient_receptive_field", breaks="test_pooling", hint=2, source=STUDENTS)
 def max_pooling_kept(model, input_shape):
-    """Max-pooling is left as it is: its gradient reaches only the winner of each window, and the box is too small."""
-    return bounds(gradient(all_ones(model, pooled=False), input_shape) > 0)
+    """A pooling does not show all that it looks at: left as it is, only its winner; averaged, not its dilation."""
+    looking = [layer for layer in copies(model) if hasattr(layer, "kernel_size")]
+    network = [layer if isinstance(layer, nn.MaxPool2d) else all_ones(layer)[0] for layer in looking]
+    return bounds(gradient(nn.Sequential(*network).double(), (1, *input_shape[1:])) > 0)
 
 
-@misconception(
-    "gradient_receptive_field", breaks=("test_convolutions", "test_even_maps", "test_gaps"), hint=2, source=STUDENTS
-)
+@variant(max_pooling_kept, breaks="test_pooling")
+def dilation_of_pooling_lost(model, input_shape):
+    layers = copies(model)
+    for layer in layers:
+        if isinstance(layer, nn.MaxPool2d):
+            layer.dilation = 1
+    return bounds(gradient(all_ones(nn.Sequential(*layers)), input_shape) > 0)
+
+
+PLACES = ("test_convolutions", "test_even_maps", "test_gaps")
+ORDER = ("test_convolutions", "test_gaps")
+
+
+@misconception("gradient_receptive_field", breaks=PLACES, hint=2, source=STUDENTS)
 def whole_map_measured(model, input_shape):
     """The box belongs to all outputs together: the whole map was summed, not one place of it."""
     return bounds(gradient(all_ones(model), input_shape, at=lambda side: slice(None)) > 0)
@@ -490,36 +490,56 @@ def whole_map_measured(model, input_shape):
 
 @misconception("gradient_receptive_field", breaks="test_even_maps", hint=2, source=STUDENTS)
 def earlier_of_two_centres(model, input_shape):
-    """On maps of even height or width the output before the asked one is taken."""
+    """The box belongs to another output than the one at (h // 2, w // 2) of the map."""
     return bounds(gradient(all_ones(model), input_shape, at=lambda side: (side - 1) // 2) > 0)
 
 
-@misconception("gradient_receptive_field", breaks=("test_convolutions", "test_gaps"), hint=3, source=STUDENTS)
+@variant(earlier_of_two_centres, breaks=PLACES)
+def first_output(model, input_shape):
+    return bounds(gradient(all_ones(model), input_shape, at=lambda side: 0) > 0)
+
+
+@misconception("gradient_receptive_field", breaks=ORDER, hint=3, source=STUDENTS)
 def rows_for_both(model, input_shape):
-    """Left and right come from the rows as well. On square pictures that goes unnoticed."""
-    top, bottom, _, _ = gradient_receptive_field(model, input_shape)
-    return top, bottom, top, bottom
+    """Rows and columns are both taken from one side. On square pictures that goes unnoticed."""
+    return gradient_receptive_field(model, input_shape)[:2] * 2
 
 
-@misconception(
-    "gradient_receptive_field", breaks=("test_convolutions", "test_gaps", "test_edges"), hint=3, source=STUDENTS
-)
+@variant(rows_for_both, breaks=ORDER)
+def cols_for_both(model, input_shape):
+    return gradient_receptive_field(model, input_shape)[2:] * 2
+
+
+@misconception("gradient_receptive_field", breaks=(*ORDER, "test_edges"), hint=3, source=STUDENTS)
 def size_for_end(model, input_shape):
-    """The second and fourth number are the height and the width of the box. Asked for are its last row and column."""
+    """The second and fourth number are not the last row and column: they are one too many, or a height and a width."""
     top, bottom, left, right = gradient_receptive_field(model, input_shape)
     return top, bottom - top + 1, left, right - left + 1
 
 
-@misconception(
-    "gradient_receptive_field",
-    breaks=("test_convolutions", "test_gaps"),
-    hint=3,
-    source="scikit-image's order of a box",
-)
+@variant(size_for_end, breaks=(*ORDER, "test_edges"))
+def end_excluded(model, input_shape):
+    top, bottom, left, right = gradient_receptive_field(model, input_shape)
+    return top, bottom + 1, left, right + 1
+
+
+@misconception("gradient_receptive_field", breaks=ORDER, hint=3, source="scikit-image's order of a bounding box")
 def corners_in_order(model, input_shape):
-    """The numbers come as (top, left, bottom, right); asked for are both rows first, then both columns."""
+    """The four numbers come in another order than top, bottom, left, right."""
     top, bottom, left, right = gradient_receptive_field(model, input_shape)
     return top, left, bottom, right
+
+
+@variant(corners_in_order, breaks=ORDER)
+def columns_first(model, input_shape):
+    top, bottom, left, right = gradient_receptive_field(model, input_shape)
+    return left, right, top, bottom
+
+
+@variant(corners_in_order, breaks=ORDER)
+def corners_x_first(model, input_shape):
+    top, bottom, left, right = gradient_receptive_field(model, input_shape)
+    return left, top, right, bottom
 
 
 @misconception("gradient_receptive_field", breaks="test_deep", hint=2, source=STUDENTS)
@@ -527,3 +547,11 @@ def rim_lost(model, input_shape):
     """The box of a deep network is too small: its outermost pixels count so little that they were lost."""
     slope = gradient(all_ones(model), input_shape)
     return bounds(slope > 1e-6 * slope.max())
+
+
+@variant(rim_lost, breaks="test_deep")
+def rim_rounded_away(model, input_shape):
+    network = all_ones(model).float()
+    for weights in network.parameters():
+        nn.init.constant_(weights, 1 / weights[0].numel())
+    return bounds(gradient(network, input_shape) > 0)

@@ -198,12 +198,13 @@ class TestGradientReceptiveField:
         nn.init.constant_(network[0].bias, -100.0)
         assert_same(student.gradient_receptive_field(network, (1, 11, 8)), (3, 7, 2, 6))
 
-    def test_max_pooling(self, student):
-        """Max-pooling looks at the whole window, not at the winner: 2 x 2 twice sees 4 x 4, dilated 6 x 6 pixels"""
+    def test_pooling(self, student):
+        """Max-pooling looks at the whole window, not at the winner, also dilated by 4; average pooling 3 x 3 as well"""
         pooled = nn.Sequential(nn.MaxPool2d(2), nn.Sequential(nn.MaxPool2d(2)))
         assert_same(student.gradient_receptive_field(pooled, (1, 12, 16)), (4, 7, 8, 11))
         dilated = nn.Sequential(nn.MaxPool2d(2, stride=1), nn.MaxPool2d(2, stride=1, dilation=4))
         assert_same(student.gradient_receptive_field(dilated, (1, 12, 16)), (3, 8, 5, 10))
+        assert_same(student.gradient_receptive_field(nn.AvgPool2d(3, stride=2), (1, 12, 16)), (4, 6, 6, 8))
 
     def test_edge(self, student):
         """Kernel 9 with padding 4 on 6 x 20 pixels: the box ends where the picture ends"""
@@ -211,9 +212,9 @@ class TestGradientReceptiveField:
         assert_same(student.gradient_receptive_field(network, (1, 6, 20)), (0, 5, 6, 14))
 
     def test_deep(self, student):
-        """Seventy convolutions 3 x 3 on 5 x 190 pixels: the centre sees columns 25 to 165"""
-        network = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(70)))
-        assert_same(student.gradient_receptive_field(network, (1, 5, 190)), (0, 4, 25, 165))
+        """Forty-five convolutions of 1 x 11 on 4 x 480 pixels: the centre sees columns 15 to 465 of its row"""
+        network = nn.Sequential(*(nn.Conv2d(1, 1, (1, 11), padding=(0, 5)) for _ in range(45)))
+        assert_same(student.gradient_receptive_field(network, (1, 4, 480)), (2, 2, 15, 465))
 
     def probe_plain(self, student):
         """Random weights and no other layers: every pixel of the field has a gradient"""
