@@ -1,33 +1,37 @@
 """Wrong answers of lesson 03. Each docstring is what a student reads: what is wrong, not what is right."""
 
+import math
+
+import torch
 from torch import nn
 
-from autograde.graders.candidates import misconception
+from autograde.graders.candidates import misconception, variant
 from autograde.reference import convolutionalization as right
+
+STUDENTS = "students' answers"
 
 
 def pair(kernel_size):
     """Height and width of a kernel given as one number or two."""
-    return (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    return (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
 
 
-def linear_to_conv(layer, channels, kernel_size):
-    """A right answer to the first exercise, with the refusal that stands in its stub."""
-    h, w = pair(kernel_size)
-    if channels * h * w != layer.in_features:
-        raise ValueError(f"in_features must be in_channels * kh * kw, which it is not in {layer}")
-    return right.linear_to_conv(layer, channels, (h, w))
+def convolved(linear, weight, *, bias=True, **settings):
+    """A convolution with this weight, and with the bias of the fully connected layer unless it is left out."""
+    outputs, channels, *kernel = weight.shape
+    conv = nn.Conv2d(channels, outputs, kernel, bias=bias and linear.bias is not None, **settings)
+    conv.weight.data = weight.data.contiguous()
+    if conv.bias is not None:
+        conv.bias.data = linear.bias.data
+    return conv
+
+
+def unfolded(linear, channels, kernel_size):
+    """The right weights: (out_features, channels, kh, kw)."""
+    return linear.weight.data.view(linear.out_features, channels, *pair(kernel_size))
 
 
 # --- linear_to_conv ---
-
-
-def copied(linear, conv, weight):
-    """The convolution, with this weight and the bias of the fully connected layer."""
-    conv.weight.data = weight.contiguous()
-    if linear.bias is not None:
-        conv.bias.data = linear.bias.data
-    return conv
 
 
 @misconception(
@@ -37,94 +41,158 @@ def copied(linear, conv, weight):
     source="FCN.tensorflow issue 47, matconvnet issue 657",
 )
 def channels_taken_as_last(linear, in_channels, kernel_size):
-    """The weights are unfolded as (h, w, C) and permuted, as for TensorFlow: the shape is right, the order is not."""
-    height, width = pair(kernel_size)
-    conv = nn.Conv2d(in_channels, linear.out_features, (height, width), bias=linear.bias is not None)
-    weight = linear.weight.data.view(linear.out_features, height, width, in_channels)
-    return copied(linear, conv, weight.permute(0, 3, 1, 2))
+    """The shape is right, the order of the weights is not. The weights of a unit stand in the order in which `Flatten`
+    lists the features; code from TensorFlow, with channels last, has another, and so has a transposed matrix."""
+    weight = linear.weight.view(linear.out_features, *pair(kernel_size), in_channels)
+    return convolved(linear, weight.permute(0, 3, 1, 2))
+
+
+@variant(channels_taken_as_last, breaks=("test_one_window", "test_every_place"))
+def matrix_transposed(linear, in_channels, kernel_size):
+    return convolved(linear, linear.weight.t().reshape(linear.out_features, in_channels, *pair(kernel_size)))
 
 
 @misconception(
     "linear_to_conv", breaks=("test_one_window", "test_every_place"), hint=2, source="the second slip of the lecture"
 )
 def rows_and_columns_swapped(linear, in_channels, kernel_size):
-    """The weights are unfolded with columns before rows, so that each kernel is mirrored at its diagonal."""
+    """Inside the kernel, rows and columns are not as they were: exchanged, in its shape or in its weights, or back to
+    front. A kernel's height comes first, and torch lays it on the features without turning it."""
     height, width = pair(kernel_size)
-    conv = nn.Conv2d(in_channels, linear.out_features, (height, width), bias=linear.bias is not None)
-    return copied(linear, conv, linear.weight.data.view(-1, in_channels, width, height).transpose(2, 3))
+    return convolved(linear, linear.weight.view(-1, in_channels, width, height).transpose(2, 3))
+
+
+@variant(rows_and_columns_swapped, breaks=("test_one_window", "test_every_place"))
+def kernel_as_wide_as_the_window_is_high(linear, in_channels, kernel_size):
+    return convolved(linear, unfolded(linear, in_channels, pair(kernel_size)[::-1]))
+
+
+@variant(rows_and_columns_swapped, breaks=("test_one_window", "test_every_place"))
+def kernel_back_to_front(linear, in_channels, kernel_size):
+    return convolved(linear, unfolded(linear, in_channels, kernel_size).flip(2, 3))
 
 
 @misconception(
     "linear_to_conv", breaks=("test_one_window", "test_every_place"), hint=2, source="tensorflow-fcn issue 27"
 )
 def padded_to_keep_the_size(linear, in_channels, kernel_size):
-    """The convolution pads to keep the size: one window gives a map, and most of it sees invented zeros."""
+    """The convolution pads: one window gives a map, and most of it sees invented zeros."""
     height, width = pair(kernel_size)
-    has_bias, padding = linear.bias is not None, (height // 2, width // 2)
-    conv = nn.Conv2d(in_channels, linear.out_features, (height, width), padding=padding, bias=has_bias)
-    return copied(linear, conv, linear.weight.data.view(conv.weight.shape))
+    return convolved(linear, unfolded(linear, in_channels, kernel_size), padding=(height // 2, width // 2))
 
 
-@misconception("linear_to_conv", breaks=("test_every_place", "test_one_number"), hint=2, source="students' answers")
+@misconception("linear_to_conv", breaks=("test_every_place", "test_one_number"), hint=2, source=STUDENTS)
 def windows_side_by_side(linear, in_channels, kernel_size):
     """The stride is the kernel: windows lie side by side, and the places between them are missing."""
-    kernel, has_bias = pair(kernel_size), linear.bias is not None
-    conv = nn.Conv2d(in_channels, linear.out_features, kernel, stride=kernel, bias=has_bias)
-    return copied(linear, conv, linear.weight.data.view(conv.weight.shape))
+    return convolved(linear, unfolded(linear, in_channels, kernel_size), stride=pair(kernel_size))
 
 
-@misconception(
-    "linear_to_conv", breaks=("test_one_window", "test_every_place", "test_trains"), hint=3, source="students' answers"
-)
+@misconception("linear_to_conv", breaks=("test_one_window", "test_every_place", "test_trains"), hint=3, source=STUDENTS)
 def bias_forgotten(linear, in_channels, kernel_size):
-    """The weights are there, the bias is not: every answer is off by a constant per unit."""
-    conv = nn.Conv2d(in_channels, linear.out_features, pair(kernel_size), bias=False)
-    conv.weight.data = linear.weight.data.view(conv.weight.shape)
-    return conv
+    """The weights are there, the bias of the fully connected layer is not: there is none, or the random one that a new
+    convolution begins with. Every answer is off by a number per unit."""
+    return convolved(linear, unfolded(linear, in_channels, kernel_size), bias=False)
 
 
-@misconception("linear_to_conv", breaks=("test_one_window", "test_every_place"), hint=3, source="students' answers")
+@variant(bias_forgotten, breaks=("test_one_window", "test_every_place"))
 def bias_left_at_random(linear, in_channels, kernel_size):
-    """The bias was not taken over: the convolution keeps the random one that it was made with."""
-    conv = nn.Conv2d(in_channels, linear.out_features, pair(kernel_size), bias=linear.bias is not None)
-    conv.weight.data = linear.weight.data.view(conv.weight.shape)
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size, bias=linear.bias is not None)
+    conv.weight.data = unfolded(linear, in_channels, kernel_size)
     return conv
 
 
-@misconception("linear_to_conv", breaks=("test_one_window", "test_every_place"), hint=3, source="students' answers")
+@misconception("linear_to_conv", breaks="test_without_bias", hint=3, source=STUDENTS)
+def no_bias_not_provided_for(linear, in_channels, kernel_size):
+    """A fully connected layer may have no bias. Then this convolution has one all the same, or there is an error."""
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size)
+    conv.weight.data = unfolded(linear, in_channels, kernel_size)
+    conv.bias.data = torch.zeros(linear.out_features) if linear.bias is None else linear.bias.data
+    return conv
+
+
+@variant(no_bias_not_provided_for, breaks="test_without_bias")
+def bias_beside_none(linear, in_channels, kernel_size):
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size)
+    conv.weight.data = unfolded(linear, in_channels, kernel_size)
+    if linear.bias is not None:
+        conv.bias.data = linear.bias.data
+    return conv
+
+
+@variant(no_bias_not_provided_for, breaks="test_without_bias")
+def data_of_no_bias(linear, in_channels, kernel_size):
+    conv = no_bias_not_provided_for(linear, in_channels, kernel_size)
+    conv.bias.data = linear.bias.data
+    return conv
+
+
+@variant(no_bias_not_provided_for, breaks="test_without_bias")
+def copy_of_no_bias(linear, in_channels, kernel_size):
+    conv = no_bias_not_provided_for(linear, in_channels, kernel_size)
+    conv.bias.data.copy_(linear.bias)
+    return conv
+
+
+@variant(no_bias_not_provided_for, breaks="test_without_bias")
+def clone_of_no_bias(linear, in_channels, kernel_size):
+    conv = no_bias_not_provided_for(linear, in_channels, kernel_size)
+    conv.bias.data = linear.bias.clone()
+    return conv
+
+
+@variant(no_bias_not_provided_for, breaks="test_without_bias")
+def detached_no_bias(linear, in_channels, kernel_size):
+    conv = no_bias_not_provided_for(linear, in_channels, kernel_size)
+    conv.bias.data = linear.bias.detach()
+    return conv
+
+
+@misconception("linear_to_conv", breaks=("test_one_window", "test_every_place"), hint=3, source=STUDENTS)
 def square_only(linear, in_channels, kernel_size):
-    """The kernel is taken for a square, as wide as it is high: weights of another window cannot be unfolded so."""
-    side, _ = pair(kernel_size)
-    conv = nn.Conv2d(in_channels, linear.out_features, side, bias=linear.bias is not None)
-    return copied(linear, conv, linear.weight.data.view(linear.out_features, in_channels, side, side))
+    """The kernel is taken for a square: weights of a window that is none cannot be unfolded so."""
+    return convolved(linear, unfolded(linear, in_channels, pair(kernel_size)[0]))
 
 
-@misconception(
-    "linear_to_conv",
-    breaks=("test_one_window", "test_every_place", "test_one_number"),
-    hint=1,
-    source="a conversion of VGG-16 (mzaradzki, issue 13)",
-)
-def kernel_of_one(linear, in_channels, kernel_size):
-    """The kernel is 1 x 1 on all inputs as channels: that suits the later layers, not features with a size."""
-    conv = nn.Conv2d(linear.in_features, linear.out_features, 1, bias=linear.bias is not None)
-    return copied(linear, conv, linear.weight.data.view(linear.out_features, linear.in_features, 1, 1))
+@variant(square_only, breaks=("test_one_window", "test_every_place"))
+def square_of_the_width(linear, in_channels, kernel_size):
+    return convolved(linear, unfolded(linear, in_channels, pair(kernel_size)[1]))
+
+
+@variant(square_only, breaks=("test_one_window", "test_every_place"))
+def square_of_the_root(linear, in_channels, kernel_size):
+    return convolved(linear, unfolded(linear, in_channels, round(math.sqrt(linear.in_features / in_channels))))
+
+
+@misconception("linear_to_conv", breaks="test_trains", hint=3, source=STUDENTS)
+def weights_frozen(linear, in_channels, kernel_size):
+    """The weights of the convolution cannot be trained: they are frozen, or computed from those of the fully connected
+    layer, and no optimizer takes such a tensor. An error on the way may have led you there."""
+    return convolved(linear, unfolded(linear, in_channels, kernel_size)).requires_grad_(False)
+
+
+@variant(weights_frozen, breaks="test_trains")
+def weights_computed(linear, in_channels, kernel_size):
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size, bias=linear.bias is not None)
+    conv.requires_grad_(False).weight.copy_(linear.weight.view(conv.weight.shape))
+    if linear.bias is not None:
+        conv.bias.copy_(linear.bias)
+    return conv
 
 
 # --- convolutionalize ---
 
 
-def converted(layers, feature_shape, convert_linear=linear_to_conv, convert_norm=right._batch_norm_2d):
-    """The layers behind one another; the two that change are changed as the caller says."""
+def converted(layers, feature_shape, linear=right.linear_to_conv, norm=right._batch_norm_2d, without=nn.Flatten):
+    """The layers behind one another; what becomes of the two that change is said by the caller, as is what goes."""
     channels, *window = feature_shape
     parts = []
     for layer in layers:
         if isinstance(layer, nn.Linear):
-            parts.append(convert_linear(layer, channels, tuple(window)).train(layer.training))
+            parts.append(linear(layer, channels, tuple(window)).train(layer.training))
             channels, window = layer.out_features, (1, 1)
         elif isinstance(layer, nn.BatchNorm1d):
-            parts.append(convert_norm(layer))
-        elif not isinstance(layer, nn.Flatten):
+            parts.append(norm(layer))
+        elif not isinstance(layer, without):
             parts.append(layer)
     return nn.Sequential(*parts)
 
@@ -136,77 +204,174 @@ def converted(layers, feature_shape, convert_linear=linear_to_conv, convert_norm
     source="FCN.tensorflow issue 47, matconvnet issue 657",
 )
 def flattened_as_channels_last(classifier, feature_shape):
-    """The first fully connected layer's weights are unfolded as (h, w, C): right shape, wrong order."""
+    """The first fully connected layer's weights are unfolded in another order than that of `Flatten`: channels last, or
+    rows and columns exchanged. The shape is right, the order is not."""
     return converted(classifier, feature_shape, channels_taken_as_last)
 
 
-@misconception("convolutionalize", breaks=("test_one_window", "test_every_place"), hint=1, source="students' answers")
+@variant(flattened_as_channels_last, breaks=("test_one_window", "test_every_place", "test_head_alone"))
+def flattened_by_columns(classifier, feature_shape):
+    return converted(classifier, feature_shape, rows_and_columns_swapped)
+
+
+@misconception("convolutionalize", breaks=("test_one_window", "test_every_place"), hint=1, source=STUDENTS)
 def every_kernel_as_the_first(classifier, feature_shape):
-    """Each fully connected layer gets the kernel of the first one, but what is left of a window then is smaller."""
-    parts = []
-    for layer in classifier:
-        if isinstance(layer, nn.Linear):
-            parts.append(linear_to_conv(layer, feature_shape[0], feature_shape[1:]))
-        elif not isinstance(layer, nn.Flatten):
-            parts += converted([layer], feature_shape)
-    return nn.Sequential(*parts)
+    """A kernel does not cover what its fully connected layer sees of one window, no more and no less. For the first
+    layer these are all rows and columns of the features, for a later one it is what the layer before it leaves."""
+
+    def strict(linear, channels, window):
+        if linear.in_features != feature_shape[0] * math.prod(feature_shape[1:]):  # as in the stub of exercise 1
+            raise ValueError(f"in_features must be in_channels * kh * kw, which it is not in {linear}")
+        return right.linear_to_conv(linear, channels, window)
+
+    return converted(classifier, feature_shape, strict)
 
 
-@misconception("convolutionalize", breaks="test_two_places", hint=2, source="students' answers")
-def each_layer_once(classifier, feature_shape):
-    """A layer that stands in two places is counted once: `modules()` and `children()` list every layer one time."""
-    return converted(list(classifier.modules())[1:], feature_shape)
-
-
-@misconception("convolutionalize", breaks=("test_batch_norm", "test_modes"), hint=3, source="students' answers")
-def statistics_forgotten(classifier, feature_shape):
-    """The normalization keeps weight and bias, but its statistics begin anew: mean 0 and variance 1."""
-
-    def norm_of_maps(norm):
-        new = nn.BatchNorm2d(norm.num_features, norm.eps, norm.momentum).train(norm.training)
-        new.weight, new.bias = norm.weight, norm.bias
-        return new
-
-    return converted(classifier, feature_shape, convert_norm=norm_of_maps)
-
-
-@misconception(
-    "convolutionalize",
-    breaks="test_batch_norm",
-    hint=3,
-    source="students' answers",
-)
-def settings_forgotten(classifier, feature_shape):
-    """The normalization has its weights and statistics, but the usual `eps` in place of its own, a setting of it."""
-
-    def norm_of_maps(norm):
-        new = nn.BatchNorm2d(norm.num_features, momentum=norm.momentum).train(norm.training)
-        new.load_state_dict(norm.state_dict())
-        return new
-
-    return converted(classifier, feature_shape, convert_norm=norm_of_maps)
-
-
-@misconception("convolutionalize", breaks=("test_batch_norm", "test_modes"), hint=3, source="students' answers")
-def new_normalization_trains(classifier, feature_shape):
-    """The new normalization is in training mode, as new layers are: it uses the mean and variance of the batch."""
-    return converted(classifier, feature_shape, convert_norm=lambda norm: right._batch_norm_2d(norm).train())
-
-
-@misconception("convolutionalize", breaks="test_modes", hint=3, source="students' answers")
-def one_mode_for_all(classifier, feature_shape):
-    """All layers are put into the mode of the whole network; layers that were set otherwise change."""
-    return converted(classifier, feature_shape).train(classifier.training)
-
-
-@misconception("convolutionalize", breaks=("test_batch_norm", "test_modes"), hint=3, source="students' answers")
-def normalization_made_new(classifier, feature_shape):
-    """What the normalization has learned is lost: weight, bias and statistics, as in an untrained layer."""
+@variant(every_kernel_as_the_first, breaks=("test_one_window", "test_every_place"))
+def weights_of_every_layer_as_of_the_first(classifier, feature_shape):
     return converted(
         classifier,
         feature_shape,
-        convert_norm=lambda norm: nn.BatchNorm2d(norm.num_features, norm.eps, norm.momentum).train(norm.training),
+        lambda linear, *_: convolved(linear, unfolded(linear, feature_shape[0], feature_shape[1:])),
     )
+
+
+@variant(every_kernel_as_the_first, breaks=("test_one_window", "test_every_place"))
+def every_kernel_of_one(classifier, feature_shape):
+    return converted(classifier, feature_shape, lambda linear, *_: right.linear_to_conv(linear, linear.in_features, 1))
+
+
+@variant(every_kernel_as_the_first, breaks=("test_one_window", "test_every_place"))
+def first_kernel_square(classifier, feature_shape):
+    return converted(classifier, feature_shape, square_only)
+
+
+@misconception("convolutionalize", breaks="test_two_places", hint=2, source=STUDENTS)
+def each_layer_once(classifier, feature_shape):
+    """A layer that stands in two places is counted once: `modules()` and `children()` list every layer one time."""
+    return converted(classifier.children(), feature_shape)
+
+
+@misconception("convolutionalize", breaks=("test_batch_norm", "test_modes"), hint=3, source=STUDENTS)
+def normalization_made_new(classifier, feature_shape):
+    """Something of the batch normalization is lost in the new one. Weight, bias, the two statistics, `eps` and
+    `momentum` belong to it; what is not taken over is as in a layer that was never trained."""
+    return converted(classifier, feature_shape, norm=lambda old: renewed(old, old.eps, old.momentum))
+
+
+def renewed(old, eps=1e-5, momentum=0.1):
+    return nn.BatchNorm2d(old.num_features, eps, momentum).train(old.training)
+
+
+@variant(normalization_made_new, breaks=("test_batch_norm", "test_modes"))
+def statistics_forgotten(classifier, feature_shape):
+    def norm_of_maps(old):
+        new = renewed(old, old.eps, old.momentum)
+        new.weight, new.bias = old.weight, old.bias
+        return new
+
+    return converted(classifier, feature_shape, norm=norm_of_maps)
+
+
+def loaded(old, **settings):
+    new = renewed(old, **settings)
+    new.load_state_dict(old.state_dict())
+    return new
+
+
+@variant(normalization_made_new, breaks="test_batch_norm")
+def eps_forgotten(classifier, feature_shape):
+    return converted(classifier, feature_shape, norm=lambda old: loaded(old, momentum=old.momentum))
+
+
+@variant(normalization_made_new, breaks="test_batch_norm_in_training")
+def momentum_forgotten(classifier, feature_shape):
+    return converted(classifier, feature_shape, norm=lambda old: loaded(old, eps=old.eps))
+
+
+@misconception("convolutionalize", breaks=("test_batch_norm", "test_head_alone"), hint=1, source=STUDENTS)
+def layer_of_vectors_stays(classifier, feature_shape):
+    """A layer for vectors is still there: `Flatten`, which makes a vector of every map, wherever it stands, or
+    `BatchNorm1d`, which takes no maps."""
+    without_flatten = converted(classifier, feature_shape, norm=lambda old: old)
+    return nn.Sequential(*without_flatten, nn.Flatten())
+
+
+@variant(layer_of_vectors_stays, breaks=("test_every_place", "test_head_alone"))
+def flatten_at_the_end(classifier, feature_shape):
+    return nn.Sequential(*converted(classifier, feature_shape), nn.Flatten())
+
+
+@variant(layer_of_vectors_stays, breaks=("test_every_place", "test_head_alone"))
+def flatten_in_its_place(classifier, feature_shape):
+    return converted(classifier, feature_shape, without=())
+
+
+@variant(layer_of_vectors_stays, breaks="test_batch_norm")
+def normalization_of_vectors(classifier, feature_shape):
+    return converted(classifier, feature_shape, norm=lambda old: old)
+
+
+@misconception("convolutionalize", breaks=("test_batch_norm", "test_modes"), hint=3, source=STUDENTS)
+def modes_changed(classifier, feature_shape):
+    """Not every layer is in the mode that it was in. A new normalization begins in training mode, and `train(…)` or
+    `eval()` of the whole network changes every layer in it."""
+    return converted(classifier, feature_shape, norm=lambda old: right._batch_norm_2d(old).train())
+
+
+@variant(modes_changed, breaks="test_modes")
+def one_mode_for_all(classifier, feature_shape):
+    return converted(classifier, feature_shape).train(classifier.training)
+
+
+@variant(modes_changed, breaks="test_modes")
+def everything_in_evaluation(classifier, feature_shape):
+    return converted(classifier, feature_shape).eval()
+
+
+@misconception("convolutionalize", breaks="test_dropout", hint=2, source=STUDENTS)
+def layer_between_lost(classifier, feature_shape):
+    """What stands between the fully connected layers is not all there, or another layer stands in its place: dropout,
+    activation and normalization go on as they are, each where it was."""
+    return converted(classifier, feature_shape, without=(nn.Flatten, nn.Dropout))
+
+
+@variant(layer_between_lost, breaks="test_dropout")
+def whole_channels_dropped(classifier, feature_shape):
+    layers = converted(classifier, feature_shape)
+    return nn.Sequential(
+        *(nn.Dropout2d(one.p).train(one.training) if isinstance(one, nn.Dropout) else one for one in layers)
+    )
+
+
+@variant(layer_between_lost, breaks="test_batch_norm")
+def normalization_dropped(classifier, feature_shape):
+    return converted(classifier, feature_shape, norm=lambda old: nn.Identity())
+
+
+@variant(layer_between_lost, breaks=("test_head_alone", "test_batch_norm", "test_dropout"))
+def nothing_but_relu_between(classifier, feature_shape):
+    place = [isinstance(layer, nn.Flatten) for layer in classifier].index(True)
+    parts = [one for one in converted(classifier, feature_shape)[place:] if isinstance(one, nn.Conv2d)]
+    between = [part for conv in parts for part in (conv, nn.ReLU())]
+    return nn.Sequential(*classifier[:place], *between[:-1])
+
+
+@misconception("convolutionalize", breaks=("test_one_window", "test_every_place"), hint=2, source=STUDENTS)
+def converted_otherwise(classifier, feature_shape):
+    """A fully connected layer has become another convolution than in exercise 1: its bias is missing or random, or the
+    convolution pads."""
+    return converted(classifier, feature_shape, bias_forgotten)
+
+
+@variant(converted_otherwise, breaks=("test_one_window", "test_every_place"))
+def converted_with_random_bias(classifier, feature_shape):
+    return converted(classifier, feature_shape, bias_left_at_random)
+
+
+@variant(converted_otherwise, breaks=("test_one_window", "test_every_place"))
+def converted_with_padding(classifier, feature_shape):
+    return converted(classifier, feature_shape, padded_to_keep_the_size)
 
 
 # --- pool_head_to_conv ---
@@ -215,64 +380,105 @@ def normalization_made_new(classifier, feature_shape):
 def sliding_mean(window, linear, **settings):
     """The mean of each window, then the fully connected layer."""
     pooling = nn.AvgPool2d(window, **({"stride": 1} | settings))
-    return nn.Sequential(pooling, linear_to_conv(linear, linear.in_features, 1))
+    return nn.Sequential(pooling, right.linear_to_conv(linear, linear.in_features, 1))
 
 
-@misconception(
-    "pool_head_to_conv", breaks=("test_every_place", "test_class_activation_map"), hint=2, source="students' answers"
-)
+def spread(linear, window, divisor):
+    """One convolution: each weight, divided, at every place of the window."""
+    return convolved(linear, linear.weight.data[:, :, None, None].repeat(1, 1, *window) / divisor)
+
+
+@misconception("pool_head_to_conv", breaks=("test_every_place", "test_class_activation_map"), hint=2, source=STUDENTS)
 def pooled_over_everything(linear, feature_shape):
     """It averages over the whole feature map, as the original head did: one answer, and no map."""
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), linear_to_conv(linear, feature_shape[0], 1))
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), right.linear_to_conv(linear, feature_shape[0], 1))
 
 
-@misconception("pool_head_to_conv", breaks="test_every_place", hint=3, source="students' answers")
+@misconception("pool_head_to_conv", breaks="test_every_place", hint=3, source=STUDENTS)
 def means_side_by_side(linear, feature_shape):
     """The pooling jumps from window to window, as it does by default; the places between are missing."""
     return sliding_mean(feature_shape[1:], linear, stride=None)
 
 
-@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=2, source="students' answers")
+@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=2, source=STUDENTS)
 def summed_instead_of_averaged(linear, feature_shape):
-    """The features of the window are summed, not averaged: the answers are too large by the window's size."""
-    channels, *window = feature_shape
-    conv = nn.Conv2d(channels, linear.out_features, window, bias=linear.bias is not None)
-    return copied(linear, conv, linear.weight.data[:, :, None, None].repeat(1, 1, *window))
+    """What is added up over the window is not divided by the number of its places: the answers are too large, or too
+    small, by a factor. They should be those of the fully connected layer on the mean, whatever the window's size."""
+    return spread(linear, feature_shape[1:], 1)
 
 
-@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=1, source="students' answers")
+@variant(summed_instead_of_averaged, breaks=("test_one_window", "test_every_place"))
+def scores_summed(linear, feature_shape):
+    scores = right.linear_to_conv(linear, feature_shape[0], 1)
+    return nn.Sequential(scores, nn.AvgPool2d(feature_shape[1:], stride=1, divisor_override=1))
+
+
+@variant(summed_instead_of_averaged, breaks=("test_one_window", "test_every_place"))
+def divided_by_all_features(linear, feature_shape):
+    return spread(linear, feature_shape[1:], math.prod(feature_shape))
+
+
+@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=1, source=STUDENTS)
 def window_forgotten(linear, feature_shape):
     """The window's size is not used: it is the class activation map whatever h and w are."""
-    return linear_to_conv(linear, feature_shape[0], 1)
+    return right.linear_to_conv(linear, feature_shape[0], 1)
 
 
-@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=3, source="students' answers")
-def square_windows_only(linear, feature_shape):
-    """The window is taken for a square, as wide as it is high."""
-    return sliding_mean(feature_shape[1], linear)
-
-
-@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=3, source="students' answers")
+@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=3, source=STUDENTS)
 def height_for_width(linear, feature_shape):
-    """Height and width of the window are exchanged. On square windows that goes unnoticed."""
+    """Height and width of the window are exchanged, or one of them is used for both. On squares that goes unnoticed."""
     return sliding_mean((feature_shape[2], feature_shape[1]), linear)
 
 
-@misconception(
-    "pool_head_to_conv", breaks=("test_one_window", "test_class_activation_map"), hint=2, source="students' answers"
-)
+@variant(height_for_width, breaks=("test_one_window", "test_every_place"))
+def as_wide_as_high(linear, feature_shape):
+    return sliding_mean(feature_shape[1], linear)
+
+
+@variant(height_for_width, breaks=("test_one_window", "test_every_place"))
+def as_high_as_wide(linear, feature_shape):
+    return sliding_mean(feature_shape[2], linear)
+
+
+@misconception("pool_head_to_conv", breaks=("test_one_window", "test_class_activation_map"), hint=2, source=STUDENTS)
 def bias_not_taken_over(linear, feature_shape):
-    """The bias of the fully connected layer is missing: every answer is off by a constant per class."""
+    """The bias is not that of the fully connected layer, added once: it is missing, or random, or was divided by the
+    number of places along with the weights."""
     return nn.Sequential(nn.AvgPool2d(feature_shape[1:], 1), bias_forgotten(linear, feature_shape[0], 1))
 
 
-@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=3, source="students' answers")
+@variant(bias_not_taken_over, breaks=("test_one_window", "test_every_place"))
 def bias_divided_too(linear, feature_shape):
-    """The bias was divided by the number of places as well; it is added once, whatever the window."""
-    conv = summed_instead_of_averaged(linear, feature_shape)
-    for weight in conv.parameters():
-        weight.data = weight.data / (feature_shape[1] * feature_shape[2])
+    places = math.prod(feature_shape[1:])
+    conv = spread(linear, feature_shape[1:], places)
+    if conv.bias is not None:
+        conv.bias.data = conv.bias.data / places
     return conv
+
+
+@variant(bias_not_taken_over, breaks=("test_one_window", "test_every_place"))
+def bias_random_behind_the_mean(linear, feature_shape):
+    return nn.Sequential(nn.AvgPool2d(feature_shape[1:], 1), bias_left_at_random(linear, feature_shape[0], 1))
+
+
+@variant(bias_not_taken_over, breaks=("test_one_window", "test_every_place"))
+def bias_random_in_one_kernel(linear, feature_shape):
+    conv = nn.Conv2d(feature_shape[0], linear.out_features, feature_shape[1:], bias=linear.bias is not None)
+    conv.weight.data = spread(linear, feature_shape[1:], math.prod(feature_shape[1:])).weight.data
+    return conv
+
+
+@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=2, source=STUDENTS)
+def largest_instead_of_mean(linear, feature_shape):
+    """It takes the largest number of each window, as most poolings do; this head was trained on means."""
+    return nn.Sequential(nn.MaxPool2d(feature_shape[1:], 1), right.linear_to_conv(linear, feature_shape[0], 1))
+
+
+@misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=2, source=STUDENTS)
+def means_with_padding(linear, feature_shape):
+    """There is padding: the map is too large, and the windows along its rim hold invented zeros."""
+    _, height, width = feature_shape
+    return sliding_mean((height, width), linear, padding=(height // 2, width // 2))
 
 
 # --- map_size ---
@@ -287,9 +493,13 @@ def walk(size, layers, step, stride=lambda layer: layer["stride"]):
     return size, jump
 
 
+def spanned(layer):
+    return layer["dilation"] * (layer["kernel_size"] - 1) + 1
+
+
 def room(size, layer, span=None):
     """How far a kernel can be moved in a size."""
-    more = size + 2 * layer["padding"] - (span or layer["dilation"] * (layer["kernel_size"] - 1) + 1)
+    more = size + 2 * layer["padding"] - (span or spanned(layer))
     if more < 0:
         raise ValueError("the kernel does not fit")
     return more
@@ -300,37 +510,57 @@ def places(size, layer, span=None):
     return room(size, layer, span) // layer["stride"] + 1
 
 
-@misconception("map_size", breaks=("test_as_when_run", "test_lenet"), hint=2, source="students' answers")
+@misconception("map_size", breaks=("test_as_when_run", "test_rounding"), hint=2, source=STUDENTS)
 def first_place_not_counted(size, layers):
-    """One output of each layer is missing: the division counts the steps from the first place, not the places."""
+    """An output too few, or one too many, in some layers. How often a kernel can be moved on is one number, rounded
+    down; at how many places it then stood is another."""
     return walk(size, layers, lambda size, layer: places(size, layer) - 1)
 
 
-@misconception("map_size", breaks=("test_as_when_run", "test_rounding"), hint=2, source="students' answers")
+@variant(first_place_not_counted, breaks=("test_as_when_run", "test_rounding"))
 def one_added_before_dividing(size, layers):
-    """The 1 is added before the division by the stride, so it gets lost in the rounding."""
     return walk(size, layers, lambda size, layer: (room(size, layer) + 1) // layer["stride"])
 
 
-@misconception("map_size", breaks=("test_as_when_run", "test_dilation"), hint=2, source="students' answers")
+@variant(first_place_not_counted, breaks=("test_as_when_run", "test_rounding"))
+def rounded_up(size, layers):
+    return walk(size, layers, lambda size, layer: -(-room(size, layer) // layer["stride"]) + 1)
+
+
+@variant(first_place_not_counted, breaks=("test_as_when_run", "test_rounding"))
+def rounded_to_the_nearest(size, layers):
+    return walk(size, layers, lambda size, layer: round(room(size, layer) / layer["stride"]) + 1)
+
+
+@misconception("map_size", breaks=("test_as_when_run", "test_dilation"), hint=2, source=STUDENTS)
 def dilation_times_kernel(size, layers):
-    """A dilated kernel is taken to span dilation times its size; behind its last element nothing follows."""
+    """A dilated kernel does not span what you count for it: its elements lie apart, but nothing follows the last. Look
+    at convolutions and poolings alike."""
     return walk(size, layers, lambda size, layer: places(size, layer, layer["dilation"] * layer["kernel_size"]))
 
 
-@misconception("map_size", breaks=("test_as_when_run", "test_dilation"), hint=2, source="students' answers")
-def dilation_of_poolings_ignored(size, layers):
-    """A dilation is left out, as if the elements of the kernel lay side by side. Look at each kind of layer."""
+@variant(dilation_times_kernel, breaks=("test_as_when_run", "test_dilation"))
+def dilation_ignored(size, layers):
+    return walk(size, layers, lambda size, layer: places(size, layer, layer["kernel_size"]))
 
+
+@variant(dilation_times_kernel, breaks=("test_as_when_run", "test_dilation"))
+def dilation_of_poolings_ignored(size, layers):
     def step(size, layer):
         return places(size, layer, layer["kernel_size"] if layer["kind"] == "pool" else None)
 
     return walk(size, layers, step)
 
 
-@misconception("map_size", breaks=("test_as_when_run", "test_rounding"), hint=1, source="students' answers")
+@variant(dilation_times_kernel, breaks=("test_as_when_run", "test_dilation"))
+def dilation_added(size, layers):
+    return walk(size, layers, lambda size, layer: places(size, layer, layer["kernel_size"] + layer["dilation"] - 1))
+
+
+@misconception("map_size", breaks="test_as_when_run", hint=1, source=STUDENTS)
 def only_poolings_jump(size, layers):
-    """Only the strides of poolings are in the jump; a convolution may have a stride as well."""
+    """The strides are not all in the jump, or not put together as they work. A convolution may have a stride as well;
+    and behind a stride, a step of the next layer is already several pixels."""
 
     def stride(layer):
         return layer["stride"] if layer["kind"] == "pool" else 1
@@ -338,21 +568,43 @@ def only_poolings_jump(size, layers):
     return walk(size, layers, places, stride)
 
 
-@misconception("map_size", breaks=("test_as_when_run", "test_lenet"), hint=2, source="students' answers")
+@variant(only_poolings_jump, breaks="test_as_when_run")
+def strides_added(size, layers):
+    jump = 1 + sum(layer["stride"] for layer in layers if layer["stride"] > 1)
+    return walk(size, layers, places)[0], jump
+
+
+@variant(only_poolings_jump, breaks="test_as_when_run")
+def strides_summed(size, layers):
+    return walk(size, layers, places)[0], sum(layer["stride"] for layer in layers) or 1
+
+
+@variant(only_poolings_jump, breaks="test_as_when_run")
+def stride_of_the_last(size, layers):
+    return walk(size, layers, places)[0], layers[-1]["stride"] if layers else 1
+
+
+@variant(only_poolings_jump, breaks="test_as_when_run")
+def convolutions_of_stride_one(size, layers):
+    layers = [layer | {"stride": layer["stride"] if layer["kind"] == "pool" else 1} for layer in layers]
+    return walk(size, layers, places)
+
+
+@misconception("map_size", breaks=("test_as_when_run", "test_rounding"), hint=2, source=STUDENTS)
 def kernels_added(size, layers):
     """All kernels are added up in pixels of the picture; behind a stride, each of their steps is several pixels."""
     jump = walk(size, layers, lambda size, layer: size)[1]
     for layer in layers:
-        span = layer.get("dilation", 1) * (layer["kernel_size"] - 1) + 1
-        size += 2 * layer.get("padding", 0) - (span - 1)
+        size += 2 * layer.get("padding", 0) - (spanned({"dilation": 1} | layer) - 1)
     if size < 1:
         raise ValueError("the kernels do not fit")
     return (size - 1) // jump + 1, jump
 
 
-@misconception("map_size", breaks=("test_as_when_run", "test_rounding"), hint=2, source="students' answers")
+@misconception("map_size", breaks=("test_as_when_run", "test_rounding"), hint=2, source=STUDENTS)
 def poolings_only_divide(size, layers):
-    """A pooling only divides the size and rounds down, whatever its kernel, padding and dilation are."""
+    """The size is only divided by strides, for poolings or for every layer, whatever kernel, padding and dilation are.
+    Without padding each kernel takes a margin away, that of a pooling too."""
 
     def step(size, layer):
         return size // layer["stride"] if layer["kind"] == "pool" else places(size, layer)
@@ -360,15 +612,71 @@ def poolings_only_divide(size, layers):
     return walk(size, layers, step)
 
 
-@misconception("map_size", breaks="test_does_not_fit", hint=2, source="students' answers")
+@variant(poolings_only_divide, breaks=("test_as_when_run", "test_lenet"))
+def every_layer_only_divides(size, layers):
+    return walk(size, layers, lambda size, layer: size // layer["stride"])
+
+
+@misconception("map_size", breaks=("test_as_when_run", "test_padding"), hint=2, source=STUDENTS)
+def padding_on_one_side(size, layers):
+    """The padding is not counted as it lies there: on both sides, in convolutions and in poolings."""
+    return walk(size, layers, lambda size, layer: places(size - layer["padding"], layer))
+
+
+@variant(padding_on_one_side, breaks="test_as_when_run")
+def padding_of_poolings_ignored(size, layers):
+    return walk(
+        size, layers, lambda size, layer: places(size, layer | ({"padding": 0} if layer["kind"] == "pool" else {}))
+    )
+
+
+@variant(padding_on_one_side, breaks=("test_as_when_run", "test_padding"))
+def padding_ignored(size, layers):
+    return walk(size, layers, lambda size, layer: places(size, layer | {"padding": 0}))
+
+
+@misconception("map_size", breaks="test_does_not_fit", hint=2, source=STUDENTS)
 def fit_checked_at_the_end(size, layers):
-    """A kernel that does not fit goes unnoticed where it happens: later padding hides that it had no place."""
-
-    def count(size, layer):
-        span = layer["dilation"] * (layer["kernel_size"] - 1) + 1
-        return (size + 2 * layer["padding"] - span) // layer["stride"] + 1
-
-    size, jump = walk(size, layers, count)
+    """A kernel that does not fit gets a place: whether it fits is looked at too late, for all layers together, by a
+    number that is rounded already, or never. Padding of a later layer may hide it."""
+    size, jump = walk(size, layers, unchecked)
     if size < 1:
         raise ValueError("the kernels do not fit")
     return size, jump
+
+
+def unchecked(size, layer):
+    return (size + 2 * layer["padding"] - spanned(layer)) // layer["stride"] + 1
+
+
+@variant(fit_checked_at_the_end, breaks="test_does_not_fit")
+def fit_never_checked(size, layers):
+    return walk(size, layers, unchecked)
+
+
+@variant(fit_checked_at_the_end, breaks="test_does_not_fit")
+def nothing_left_instead_of_an_error(size, layers):
+    return walk(size, layers, lambda size, layer: max(unchecked(size, layer), 0))
+
+
+@variant(fit_checked_at_the_end, breaks="test_does_not_fit")
+def rounded_towards_nothing(size, layers):
+    def step(size, layer):
+        count = int((size + 2 * layer["padding"] - spanned(layer)) / layer["stride"]) + 1
+        if count < 1:
+            raise ValueError("the kernel does not fit")
+        return count
+
+    return walk(size, layers, step)
+
+
+@variant(fit_checked_at_the_end, breaks="test_does_not_fit")
+def one_window_for_all_layers(size, layers):
+    jump = 1
+    for layer in layers:
+        layer = {"padding": 0, "dilation": 1} | layer
+        size += (2 * layer["padding"] - spanned(layer) + 1) * jump
+        jump *= layer["stride"]
+    if size < 1:
+        raise ValueError("the window does not fit")
+    return (size - 1) // jump + 1, jump

@@ -14,10 +14,10 @@ from seglab.layers import conv, pool
 
 @torch.no_grad()
 def at_every_place(classify, maps, side, step=1):
-    """What `classify` says of each crop of (height, width) `side`, cut out on its own: (N, num_classes, rows, cols)."""
-    rows, cols = (range(0, whole - part + 1, step) for whole, part in zip(maps.shape[2:], side, strict=True))
-    crops = [[maps[:, :, y : y + side[0], x : x + side[1]] for x in cols] for y in rows]
-    return torch.stack([torch.stack([classify(crop) for crop in row], 2) for row in crops], 2)
+    """What `classify` says of each window of (height, width) `side`, cut out: (N, num_classes, rows, cols)."""
+    windows = maps.unfold(2, side[0], step).unfold(3, side[1], step)  # (N, C, rows, cols, height, width)
+    windows = windows.permute(0, 2, 3, 1, 4, 5)
+    return classify(windows.flatten(0, 2)).unflatten(0, windows.shape[:3]).permute(0, 3, 1, 2)
 
 
 def flat(dense):
@@ -33,9 +33,13 @@ def averaged(dense):
 def all_train(network):
     """The shapes of a network's weights by name, once each of them is known to train."""
     weights = network.parameters()
+    if not weights:
+        raise Mismatch("rule", "weights that train", "a network without weights")
     frozen = [name for name, weight in weights.items() if not weight.requires_grad]
-    if frozen or not weights:
-        raise Mismatch("rule", "weights that train", f"{frozen} do not" if frozen else "a network without weights")
+    if frozen:
+        raise Mismatch("rule", "weights that train", f"{frozen} do not")
+    network.call("requires_grad_", False, keep=True)  # torch refuses where a weight is computed from others, no leaf
+    network.call("requires_grad_", True, keep=True)
     return {name: tuple(weight.shape) for name, weight in weights.items()}
 
 
@@ -83,33 +87,45 @@ class TestLinearToConv:
         network = student.linear_to_conv.module(dense, 2, (3, 5))
         assert_same(network(windows), flat(dense)(windows)[:, :, None, None])  # gradients alone depend on no weight
         all_train(network)
-        flat(dense)(windows).backward(grad)
+        (flat(dense)(windows) * grad).sum().backward()
         expected = {"weight": dense.weight.grad.reshape(3, 2, 3, 5), "bias": dense.bias.grad}
         assert_same(network.gradients(windows, grad[:, :, None, None]), expected)
 
     def probe_square(self, student, rng):
-        dense = fill(rng, nn.Linear(18, 4))
-        student.linear_to_conv.module(dense, 2, (3, 3))(random_tensor(rng, 2, 2, 4, 5))
+        student.linear_to_conv.module(fill(rng, nn.Linear(18, 4)), 2, (3, 3))(random_tensor(rng, 2, 2, 4, 5))
+
+    def probe_tall_without_bias(self, student, rng):
+        dense = fill(rng, nn.Linear(16, 5, bias=False))
+        student.linear_to_conv.module(dense, 2, (4, 2))(random_tensor(rng, 3, 2, 4, 2))
 
     def probe_pixels(self, student, rng):
         student.linear_to_conv.module(fill(rng, nn.Linear(5, 4)), 5, 1)(random_tensor(rng, 2, 5, 2, 3))
 
+    def probe_oblong_without_bias(self, student, rng):
+        dense = fill(rng, nn.Linear(24, 3, bias=False))
+        student.linear_to_conv.module(dense, 3, (2, 4))(random_tensor(rng, 2, 3, 2, 4))
 
-WINDOW, FEATURES, JUMP = (10, 14), (4, 3, 5), 2  # what `features()` makes of a window, without padding
+    def probe_square_without_bias(self, student, rng):
+        dense = fill(rng, nn.Linear(27, 4, bias=False))
+        student.linear_to_conv.module(dense, 3, 3)(random_tensor(rng, 2, 3, 3, 3))
+
+    def probe_even_square_without_bias(self, student, rng):
+        dense = fill(rng, nn.Linear(32, 3, bias=False))
+        student.linear_to_conv.module(dense, 2, (4, 4))(random_tensor(rng, 2, 2, 5, 7))
 
 
-def features():
-    return [nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 2), nn.Tanh()]
+WINDOW, FEATURES, JUMP = (10, 12), (2, 3, 4), 2  # what `with_features` makes of a window, without padding
 
 
-def two_layers(*between):
-    """A head of two fully connected layers, with something between them."""
-    return nn.Linear(60, 6), *between, nn.ReLU(), nn.Linear(6, 3)
+def head(rng, *between):
+    """Flatten and two fully connected layers, with something between them."""
+    return fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(24, 5), *between, nn.ReLU(), nn.Linear(5, 3)))
 
 
-def classifier(rng, *head):
-    """Convolutions, flatten and a head: by default two fully connected layers."""
-    return fill(rng, nn.Sequential(*features(), nn.Flatten(), *(head or two_layers())))
+def with_features(rng):
+    """A whole classifier: convolutions and a head."""
+    features = nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 2, 2), nn.Tanh()
+    return fill(rng, nn.Sequential(*features, *head(rng)))
 
 
 def window_scores(network, windows):
@@ -123,14 +139,14 @@ class TestConvolutionalize:
     @pytest.mark.weight(2)
     def test_one_window(self, student, rng):
         """On pictures of the window's size the scores of the classifier, with a map of 1 x 1"""
-        network, windows = classifier(rng), random_tensor(rng, 3, 2, *WINDOW)
+        network, windows = with_features(rng), random_tensor(rng, 3, 2, *WINDOW)
         got = student.convolutionalize.module(network, FEATURES)(windows)
         assert_same(got, window_scores(network, windows))
 
     @pytest.mark.weight(2)
     def test_every_place(self, student, rng):
         """On larger pictures the scores of every window, one jump apart, in rows and columns"""
-        network = classifier(rng)
+        network = with_features(rng)
         pictures = random_tensor(rng, 2, 2, 14 + 2 * draw(rng, 1, 2), 17 + 2 * draw(rng, 1, 2))
         got = student.convolutionalize.module(network, FEATURES)(pictures)
         assert_same(got, at_every_place(network, pictures, WINDOW, JUMP))
@@ -139,43 +155,37 @@ class TestConvolutionalize:
         """A head without convolutions works on a map of features, with one fully connected layer or three"""
         shape = (3, 2, draw(rng, 3, 4))
         inputs = math.prod(shape)
-        for head in (
+        for layers in (
             [nn.Flatten(1, 3), nn.Linear(inputs, 5)],
             [nn.Tanh(), nn.Flatten(), nn.Linear(inputs, 4, bias=False), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2)],
         ):
-            network, maps = fill(rng, nn.Sequential(*head)), random_tensor(rng, 2, 3, 4, 6)
+            network, maps = fill(rng, nn.Sequential(*layers)), random_tensor(rng, 2, 3, 4, 6)
             got = student.convolutionalize.module(network, shape)(maps)
             assert_same(got, at_every_place(network, maps, shape[1:]))
 
     def test_two_places(self, student, rng):
         """A layer that stands in two places runs in both"""
-        tanh, middle, windows = nn.Tanh(), nn.Linear(6, 6), random_tensor(rng, 3, 4, 3, 5)
-        head = nn.Sequential(nn.Flatten(), nn.Linear(60, 6), tanh, middle, tanh, middle, tanh, nn.Linear(6, 3))
-        network = fill(rng, head)
-        kept = student.keep(network[:4])  # the rest is put behind it there: on the way, one layer would become two
-        for again in (2, 3, 2):
-            kept.call("append", kept.get(f"{again}", keep=True), keep=True)
-        kept.call("append", network[-1], keep=True)
-        got = student.convolutionalize.module(kept, FEATURES)(windows)
+        tanh, middle = nn.Tanh(), nn.Linear(5, 5)
+        layers = nn.Flatten(), nn.Linear(24, 5), tanh, middle, tanh, middle, tanh, nn.Linear(5, 3)
+        network, windows = fill(rng, nn.Sequential(*layers)), random_tensor(rng, 3, *FEATURES)
+        got = student.convolutionalize.module(network, FEATURES)(windows)
         assert_same(got, window_scores(network, windows))
 
     @pytest.mark.weight(2)
     def test_batch_norm(self, student, rng):
         """Batch normalization of fully connected layers keeps weights, statistics and eps"""
         for eps in (1e-5, 0.7):
-            network = classifier(rng, *two_layers(nn.BatchNorm1d(6, eps)), nn.BatchNorm1d(3))
-            pictures = random_tensor(rng, 2, 2, 12, 16)
-            got = student.convolutionalize.module(network, FEATURES)(pictures)
-            assert_same(got, at_every_place(network, pictures, WINDOW, JUMP))
-        network = fill(rng, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(5), nn.Linear(5, 3)))
+            network, maps = head(rng, nn.BatchNorm1d(5, eps)), random_tensor(rng, 2, 2, 4, 6)
+            got = student.convolutionalize.module(network, FEATURES)(maps)
+            assert_same(got, at_every_place(network, maps, FEATURES[1:]))
+        network = fill(rng, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(5), nn.Linear(5, 3), nn.BatchNorm1d(3)))
         maps = random_tensor(rng, 2, 5, 3, 4)
         got = student.convolutionalize.module(network, (5, 1, 1))(maps)
         assert_same(got, at_every_place(network, maps, (1, 1)))
 
     def test_batch_norm_in_training(self, student, rng):
         """In training mode it normalizes with the batch, and moves its own statistics as the original would"""
-        network = classifier(rng, *two_layers(nn.BatchNorm1d(6, momentum=0.3))).train()
-        windows = random_tensor(rng, 4, 2, *WINDOW)
+        network, windows = head(rng, nn.BatchNorm1d(5, momentum=0.3)).train(), random_tensor(rng, 4, *FEATURES)
         converted = student.convolutionalize.module(network, FEATURES)
         assert_same(converted(windows), window_scores(network, windows))
         converted.call("eval", keep=True)
@@ -183,59 +193,75 @@ class TestConvolutionalize:
 
     def test_dropout(self, student, rng):
         """Dropout is kept with its probability: active in training, silent in evaluation"""
-        windows = random_tensor(rng, 3, 2, *WINDOW)
+        windows = random_tensor(rng, 3, *FEATURES)
         for probability in (1.0, 0.0):
-            network = classifier(rng, nn.Dropout(probability), *two_layers(nn.Dropout(1 - probability)))
+            network = head(rng, nn.Dropout(probability))
+            network.insert(1, nn.Dropout(1 - probability).eval())
             converted = student.convolutionalize.module(network, FEATURES)
             assert_same(converted(windows), window_scores(network, windows))
             converted.call("train", keep=True)
             assert_same(converted(windows), window_scores(network.train(), windows))
         difference = nn.Linear(12, 1, bias=False)  # of two features of one channel
         difference.weight.data = torch.eye(12)[:1] - torch.eye(12)[1:2]
-        head = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), difference).train()
-        converted = student.convolutionalize.module(head, (1, 3, 4))
-        outputs = converted.call("forward", torch.ones(64, 1, 3, 4), keep=True)  # random, so only looked at there
-        if not outputs.call("any").item():
+        differ = []
+        for probability in (0.5, 0.4):
+            dropping = nn.Sequential(nn.Flatten(), nn.Dropout(probability), difference).train()
+            converted = student.convolutionalize.module(dropping, (1, 3, 4))
+            outputs = converted.call("forward", torch.ones(64, 1, 3, 4), keep=True)  # random, so only looked at there
+            differ.append(outputs.call("any").item())
+        if not all(differ):
             raise Mismatch("rule", "features dropped one by one", "whole channels dropped at once")
 
     def test_modes(self, student, rng):
         """Every layer stays in its mode, training or evaluation, also when they differ"""
-        windows = random_tensor(rng, 4, 2, *WINDOW)
+        windows = random_tensor(rng, 4, *FEATURES)
         for mode in (True, False):
-            network = classifier(rng, *two_layers(nn.BatchNorm1d(6), nn.Dropout(1.0)), nn.BatchNorm1d(3)).train(mode)
-            for number, own in ((7, not mode), (8, not mode), (11, mode)):
-                network[number].train(own)
+            network = head(rng, nn.BatchNorm1d(5), nn.Dropout(1.0)).append(nn.BatchNorm1d(3)).train(mode)
+            for layer in network[2:4]:
+                layer.train(not mode)
             got = student.convolutionalize.module(network, FEATURES)(windows)
             assert_same(got, window_scores(network, windows))
 
     def test_trains(self, student, rng):
         """Its weights train: as many as the classifier's, and on windows they get the same gradients"""
-        network = classifier(rng, *two_layers(nn.BatchNorm1d(6)))
-        windows, grad = random_tensor(rng, 4, 2, *WINDOW), random_tensor(rng, 4, 3)
+        network = head(rng, nn.BatchNorm1d(5)).insert(0, fill(rng, nn.Conv2d(3, 2, 2)))
+        windows, grad = random_tensor(rng, 4, 3, 4, 5), random_tensor(rng, 4, 3)
         converted = student.convolutionalize.module(network, FEATURES)
         assert_same(converted(windows), window_scores(network, windows))
         all_train(converted)
-        network(windows).backward(grad)
+        (network(windows) * grad).sum().backward()
         got = converted.gradients(windows, grad[:, :, None, None]).values()
         none = torch.zeros(0)
         expected = [weight.grad.flatten() for weight in network.parameters()]
         assert_same([(none if one is None else one).flatten() for one in got], expected)
 
     def probe_square(self, student, rng):
-        head = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(18, 3)))
-        student.convolutionalize.module(head, (2, 3, 3))(random_tensor(rng, 2, 2, 4, 5))
+        network = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(18, 3)))
+        student.convolutionalize.module(network, (2, 3, 3))(random_tensor(rng, 2, 2, 4, 5))
+
+    def probe_without_bias(self, student, rng):
+        network = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(18, 3, bias=False)))
+        student.convolutionalize.module(network, (2, 3, 3))(random_tensor(rng, 2, 2, 3, 3))
 
     def probe_activation(self, student, rng):
-        head = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Tanh()))
-        student.convolutionalize.module(head, (2, 2, 3))(random_tensor(rng, 2, 2, 3, 5))
+        network = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Tanh()))
+        student.convolutionalize.module(network, (2, 2, 3))(random_tensor(rng, 2, 2, 3, 5))
 
     def probe_batch_norm(self, student, rng):
-        head = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.BatchNorm1d(3, eps=0.4)))
-        student.convolutionalize.module(head, (2, 2, 3))(random_tensor(rng, 2, 2, 3, 5))
+        network = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.BatchNorm1d(3)))
+        student.convolutionalize.module(network, (2, 2, 3))(random_tensor(rng, 2, 2, 3, 5))
+
+    def probe_batch_norm_with_eps(self, student, rng):
+        network = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.BatchNorm1d(3, eps=0.4)))
+        student.convolutionalize.module(network, (2, 2, 3))(random_tensor(rng, 2, 2, 3, 5))
+
+    def probe_batch_norm_in_training(self, student, rng):
+        network = fill(rng, nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.BatchNorm1d(3))).train()
+        student.convolutionalize.module(network, (2, 2, 3))(random_tensor(rng, 4, 2, 2, 3))
 
     def probe_dropout(self, student, rng):
-        head = fill(rng, nn.Sequential(nn.Flatten(), nn.Dropout(1.0), nn.Linear(12, 3))).train()
-        converted = student.convolutionalize.module(head, (2, 2, 3))
+        network = fill(rng, nn.Sequential(nn.Flatten(), nn.Dropout(1.0), nn.Linear(12, 3))).train()
+        converted = student.convolutionalize.module(network, (2, 2, 3))
         converted.call("train", keep=True)
         converted(random_tensor(rng, 2, 2, 3, 5))
 
@@ -271,12 +297,21 @@ class TestPoolHeadToConv:
         assert_same(got, at_every_place(averaged(dense), maps, (3, 2)))
 
     def probe_square(self, student, rng):
-        dense = fill(rng, nn.Linear(3, 2))
-        student.pool_head_to_conv.module(dense, (3, 2, 2))(random_tensor(rng, 2, 3, 4, 5))
+        student.pool_head_to_conv.module(fill(rng, nn.Linear(3, 2)), (3, 2, 2))(random_tensor(rng, 2, 3, 4, 5))
 
     def probe_one_square_window(self, student, rng):
-        dense = fill(rng, nn.Linear(3, 2))
-        student.pool_head_to_conv.module(dense, (3, 3, 3))(random_tensor(rng, 2, 3, 3, 3))
+        student.pool_head_to_conv.module(fill(rng, nn.Linear(3, 2)), (3, 3, 3))(random_tensor(rng, 2, 3, 3, 3))
+
+    def probe_one_window_without_bias(self, student, rng):
+        dense = fill(rng, nn.Linear(4, 2, bias=False))
+        student.pool_head_to_conv.module(dense, (4, 3, 5))(random_tensor(rng, 2, 4, 3, 5))
+
+    def probe_one_even_square_without_bias(self, student, rng):
+        dense = fill(rng, nn.Linear(4, 2, bias=False))
+        student.pool_head_to_conv.module(dense, (4, 2, 2))(random_tensor(rng, 2, 4, 2, 2))
+
+    def probe_pixels(self, student, rng):
+        student.pool_head_to_conv.module(fill(rng, nn.Linear(5, 4)), (5, 1, 1))(random_tensor(rng, 2, 5, 2, 3))
 
 
 LENET = [conv(3, 6, 5), pool(), conv(6, 16, 5), pool(), conv(16, 120, 5), conv(120, 84, 1), conv(84, 10, 1)]
@@ -309,9 +344,9 @@ class TestMapSize:
 
     def test_lenet(self, student, rng):
         """LeNet as convolutions: one output on a window, and one more every 4 pixels; no layers: the picture"""
-        for rest in range(4):
-            steps = draw(rng, 12, 90)
-            assert_same(student.map_size(32 + 4 * steps + rest, LENET), (1 + steps, 4))
+        steps = draw(rng, 12, 90)
+        for more in range(8):
+            assert_same(student.map_size(32 + 4 * steps + more, LENET), (1 + steps + more // 4, 4))
         assert_same(student.map_size(32, LENET), (1, 4))
         size = draw(rng, 5, 50)
         assert_same(student.map_size(size, []), (size, 1))
@@ -378,8 +413,20 @@ class TestMapSize:
     def probe_chain(self, student, rng):
         student.map_size(draw(rng, 150, 160), [conv(1, 1, 5), conv(1, 1, 3, 2, 1), pool(), pool(3)])
 
+    def probe_strides(self, student, rng):
+        student.map_size(12 * draw(rng, 20, 30), [conv(1, 1, 2, 2), pool(3), conv(1, 1, 2, 2)])
+
+    def probe_kernels_of_one(self, student, rng):
+        student.map_size(24 * draw(rng, 20, 30) + 1, [conv(1, 1, 1, 4), pool(1, 3), conv(1, 1, 1, 2)])
+
     def probe_fit(self, student, rng):
         student.map_size(3, [conv(1, 1, 7), conv(1, 1, 1, 1, draw(rng, 60, 90))])
+
+    def probe_fit_of_a_large_stride(self, student, rng):
+        student.map_size(draw(rng, 5, 7), [conv(1, 1, 8, 4)])
+
+    def probe_fit_of_a_large_pooling(self, student, rng):
+        student.map_size(2, [pool(draw(rng, 3, 4), 3)])
 
     def probe_fit_behind_a_pooling(self, student, rng):
         student.map_size(12, [pool(), conv(1, 1, 9), conv(1, 1, 1, 1, draw(rng, 30, 50))])

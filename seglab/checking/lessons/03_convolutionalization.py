@@ -26,11 +26,9 @@ def weighted(network):
 
 @torch.no_grad()
 def at_every_place(classify, maps, height, width, jump=1):
-    """What `classify` says of each window, cut out on its own: (N, num_classes, rows, cols)."""
-    tops = range(0, maps.shape[2] - height + 1, jump)
-    lefts = range(0, maps.shape[3] - width + 1, jump)
-    rows = [torch.stack([classify(maps[:, :, y : y + height, x : x + width]) for x in lefts], -1) for y in tops]
-    return torch.stack(rows, 2)
+    """What `classify` says of each window, cut out: (N, num_classes, rows, cols)."""
+    windows = maps.unfold(2, height, jump).unfold(3, width, jump).permute(0, 2, 3, 1, 4, 5)
+    return classify(windows.flatten(0, 2)).unflatten(0, windows.shape[:3]).permute(0, 3, 1, 2)
 
 
 class TestLinearToConv:
@@ -68,12 +66,25 @@ class TestLinearToConv:
         dense, windows, grad = weighted(nn.Linear(6, 2)), numbers(14, 3, 2, 3, 1), numbers(15, 3, 2)
         layer = student.linear_to_conv.module(dense, 2, (3, 1))
         assert_same(layer(windows), dense(windows.flatten(1))[:, :, None, None])
-        dense(windows.flatten(1)).backward(grad)
+        (dense(windows.flatten(1)) * grad).sum().backward()
         expected = {"weight": dense.weight.grad.reshape(2, 2, 3, 1), "bias": dense.bias.grad}
         assert_same(layer.gradients(windows, grad[:, :, None, None]), expected)
+        layer.call("requires_grad_", False, keep=True)  # torch refuses where a weight is computed from others, no leaf
+
+    def probe_tall_without_bias(self, student):
+        student.linear_to_conv.module(weighted(nn.Linear(16, 3, bias=False)), 2, (4, 2))(numbers(8, 3, 2, 4, 2))
 
     def probe_pixels(self, student):
         student.linear_to_conv.module(weighted(nn.Linear(3, 2)), 3, 1)(numbers(16, 2, 3, 2, 4))
+
+    def probe_oblong_without_bias(self, student):
+        student.linear_to_conv.module(weighted(nn.Linear(16, 3, bias=False)), 2, (2, 4))(numbers(18, 2, 2, 2, 4))
+
+    def probe_square_without_bias(self, student):
+        student.linear_to_conv.module(weighted(nn.Linear(27, 2, bias=False)), 3, 3)(numbers(19, 2, 3, 3, 3))
+
+    def probe_even_square_without_bias(self, student):
+        student.linear_to_conv.module(weighted(nn.Linear(32, 3, bias=False)), 2, (4, 4))(numbers(9, 2, 2, 5, 7))
 
 
 class TestConvolutionalize:
@@ -95,11 +106,10 @@ class TestConvolutionalize:
 
     def test_two_places(self, student):
         """The same tanh stands behind both fully connected layers"""
-        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Tanh(), nn.Linear(3, 2)))
-        kept, windows = student.keep(network), numbers(22, 2, 2, 2, 3)
-        kept.call("append", kept.get("2", keep=True), keep=True)
-        converted = student.convolutionalize.module(kept, (2, 2, 3))
-        assert_same(converted(windows), network(windows).tanh()[:, :, None, None])
+        tanh, windows = nn.Tanh(), numbers(22, 2, 2, 2, 3)
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(12, 3), tanh, nn.Linear(3, 2), tanh))
+        converted = student.convolutionalize.module(network, (2, 2, 3))
+        assert_same(converted(windows), network(windows)[:, :, None, None])
 
     def test_batch_norm(self, student):
         """Batch normalization behind a fully connected layer, in evaluation mode; then the same with eps 0.25"""
@@ -108,6 +118,15 @@ class TestConvolutionalize:
             network, maps = weighted(nn.Sequential(*head)), numbers(23, 2, 2, 3, 4)
             converted = student.convolutionalize.module(network, (2, 2, 3))
             assert_same(converted(maps), at_every_place(network, maps, 2, 3))
+
+    def test_batch_norm_in_training(self, student):
+        """Batch normalization in training mode, momentum 0.4: it uses the batch, then in evaluation what it noted"""
+        head = nn.Flatten(), nn.Linear(12, 3), nn.BatchNorm1d(3, momentum=0.4), nn.Linear(3, 2)
+        network, windows = weighted(nn.Sequential(*head)).train(), numbers(31, 3, 2, 2, 3)
+        converted = student.convolutionalize.module(network, (2, 2, 3))
+        assert_same(converted(windows), network(windows)[:, :, None, None])
+        converted.call("eval", keep=True)
+        assert_same(converted(windows), network.eval()(windows)[:, :, None, None])
 
     def test_modes(self, student):
         """Dropout of everything in training mode, right behind Flatten, and a frozen batch normalization at the end"""
@@ -132,19 +151,31 @@ class TestConvolutionalize:
         network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3)))
         student.convolutionalize.module(network, (2, 2, 2))(numbers(27, 2, 2, 3, 4))
 
+    def probe_without_bias(self, student):
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(18, 3, bias=False)))
+        student.convolutionalize.module(network, (2, 3, 3))(numbers(32, 2, 2, 3, 3))
+
+    def probe_activation(self, student):
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Tanh()))
+        student.convolutionalize.module(network, (2, 2, 3))(numbers(33, 2, 2, 3, 5))
+
     def probe_dropout(self, student):
         network = weighted(nn.Sequential(nn.Flatten(), nn.Dropout(1.0), nn.Linear(8, 3))).train()
         converted = student.convolutionalize.module(network, (2, 2, 2))
         converted.call("train", keep=True)
         converted(numbers(28, 2, 2, 2, 2))
 
-    def probe_settings(self, student):
-        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.BatchNorm1d(3, eps=0.5)))
-        student.convolutionalize.module(network, (2, 2, 2))(numbers(30, 2, 2, 2, 3))
-
     def probe_batch_norm(self, student):
         network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.BatchNorm1d(3)))
         student.convolutionalize.module(network, (2, 2, 2))(numbers(29, 2, 2, 2, 3))
+
+    def probe_batch_norm_with_eps(self, student):
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.BatchNorm1d(3, eps=0.5)))
+        student.convolutionalize.module(network, (2, 2, 2))(numbers(30, 2, 2, 2, 3))
+
+    def probe_batch_norm_in_training(self, student):
+        network = weighted(nn.Sequential(nn.Flatten(), nn.Linear(8, 3), nn.BatchNorm1d(3))).train()
+        student.convolutionalize.module(network, (2, 2, 2))(numbers(34, 4, 2, 2, 2))
 
 
 class TestPoolHeadToConv:
@@ -177,6 +208,20 @@ class TestPoolHeadToConv:
     def probe_square(self, student):
         student.pool_head_to_conv.module(weighted(nn.Linear(2, 3)), (2, 2, 2))(numbers(34, 2, 2, 3, 4))
 
+    def probe_one_square_window(self, student):
+        student.pool_head_to_conv.module(weighted(nn.Linear(3, 2)), (3, 3, 3))(numbers(35, 2, 3, 3, 3))
+
+    def probe_one_window_without_bias(self, student):
+        dense = weighted(nn.Linear(4, 2, bias=False))
+        student.pool_head_to_conv.module(dense, (4, 3, 5))(numbers(36, 2, 4, 3, 5))
+
+    def probe_one_even_square_without_bias(self, student):
+        dense = weighted(nn.Linear(4, 2, bias=False))
+        student.pool_head_to_conv.module(dense, (4, 2, 2))(numbers(37, 2, 4, 2, 2))
+
+    def probe_pixels(self, student):
+        student.pool_head_to_conv.module(weighted(nn.Linear(5, 4)), (5, 1, 1))(numbers(38, 2, 5, 2, 3))
+
 
 LENET_AS_CONVOLUTIONS = [conv(1, 6, 5), pool(), conv(6, 16, 5), pool(), conv(16, 120, 5), conv(120, 10, 1)]
 
@@ -190,9 +235,10 @@ class TestMapSize:
         assert_same(student.map_size(32, LENET_AS_CONVOLUTIONS), (1, 4))
 
     def test_padding(self, student):
-        """Stride 1: kernel 3 with padding 1 keeps 50 pixels, kernel 5 with padding 1 leaves 48"""
+        """Padding 1 on 50 pixels: kernel 3 leaves 50, kernel 5 leaves 48, and pooling 3 with stride 2 leaves 25"""
         assert_same(student.map_size(50, [conv(3, 8, 3, padding=1)]), (50, 1))
         assert_same(student.map_size(50, [conv(3, 8, 5, padding=1)]), (48, 1))
+        assert_same(student.map_size(50, [pool(3, 2, 1)]), (25, 2))
 
     def test_strides(self, student):
         """Kernel 3, stride 2, padding 1 makes 51 of 101 pixels; pooling 5 with stride 2 makes 24 of them"""
@@ -211,12 +257,28 @@ class TestMapSize:
         assert_same(student.map_size(30, [pool(3, 1) | {"dilation": 4}]), (22, 1))
 
     def test_fit(self, student):
-        """A kernel of 5 fits 5 pixels and not 4: ValueError with a message, whatever a later layer pads"""
+        """Kernel 5 fits 5 pixels, or 2 with padding 2, and not 4: ValueError with a message, whatever comes later"""
         assert_same(student.map_size(5, [conv(3, 8, 5)]), (1, 1))
-        with student.raises(ValueError):
-            student.map_size(4, [conv(3, 8, 5), conv(8, 8, 1, padding=20)])
-        with student.raises(ValueError):
-            student.map_size(9, [pool(), conv(3, 8, 5)])
+        assert_same(student.map_size(2, [conv(3, 8, 5, padding=2)]), (2, 1))
+        for size, layers in (
+            (4, [conv(3, 8, 5), conv(8, 8, 1, padding=20)]),
+            (9, [pool(), conv(3, 8, 5)]),
+            (4, [conv(3, 8, 5, stride=3)]),
+        ):
+            with student.raises(ValueError):
+                student.map_size(size, layers)
+
+    def probe_strides(self, student):
+        student.map_size(144, [conv(3, 8, 2, 2), pool(3), conv(8, 8, 2, 2)])
+
+    def probe_kernels_of_one(self, student):
+        student.map_size(241, [conv(3, 8, 1, 4), pool(1, 3), conv(8, 8, 1, 2)])
+
+    def probe_fit_of_a_large_stride(self, student):
+        student.map_size(7, [conv(3, 8, 9, 5)])
+
+    def probe_fit_of_a_large_pooling(self, student):
+        student.map_size(2, [pool(4)])
 
     def probe_fit(self, student):
         student.map_size(3, [conv(3, 8, 7), conv(8, 8, 1, padding=30)])

@@ -1,0 +1,1018 @@
+"""Answers to the exercises of lesson 03, right and wrong, as students with different habits write them."""
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+from autograde.graders.candidates import alternative, wrong
+
+# 1 · linear_to_conv
+
+
+def _pair(kernel_size):
+    return (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
+
+
+@alternative("linear_to_conv")
+def right_conv_from_state_dict(linear, in_channels, kernel_size):
+    """Loads the reshaped numbers as a state dict."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    state = linear.state_dict()
+    state["weight"] = state["weight"].unflatten(1, (in_channels, kh, kw))
+    conv.load_state_dict(state)
+    return conv
+
+
+@alternative("linear_to_conv")
+def right_conv_filled_by_loops(linear, in_channels, kernel_size):
+    """Every weight is put in its place by hand."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    for c in range(in_channels):
+        for r in range(kh):
+            for col in range(kw):
+                conv.weight.data[:, c, r, col] = linear.weight.data[:, c * kh * kw + r * kw + col]
+    if linear.bias is not None:
+        conv.bias.data = linear.bias.data.clone()
+    return conv
+
+
+@alternative("linear_to_conv")
+def right_conv_shares_parameters(linear, in_channels, kernel_size):
+    """The parameters of the dense layer, seen in another shape; the bias is the very same."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size=(kh, kw))
+    conv.weight = nn.Parameter(linear.weight.view(-1, in_channels, kh, kw))
+    conv.bias = linear.bias
+    return conv
+
+
+@wrong("linear_to_conv", "channels_taken_as_last")
+def conv_channels_last(linear, in_channels, kernel_size):
+    """Reads the weights as rows, columns, channels."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(torch.movedim(linear.weight.view(-1, kh, kw, in_channels), -1, 1))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "rows_and_columns_swapped")
+def conv_columns_before_rows(linear, in_channels, kernel_size):
+    """Reads each channel column by column."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.view(-1, in_channels, kw, kh).mT)
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "rows_and_columns_swapped")
+def conv_width_by_height(linear, in_channels, kernel_size):
+    """Makes a kernel of width times height."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kw, kh), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.reshape(conv.weight.shape))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "bias_forgotten")
+def conv_keeps_its_own_bias(linear, in_channels, kernel_size):
+    """The weights are copied, the bias stays the random one of a new layer."""
+    has_bias = linear.bias is not None
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size, bias=has_bias)
+    conv.weight.data.copy_(linear.weight.data.reshape(conv.weight.data.shape))
+    return conv
+
+
+@wrong("linear_to_conv", "no_bias_not_provided_for")
+def conv_bias_where_there_was_none(linear, in_channels, kernel_size):
+    """A dense layer without bias becomes a convolution with a random one."""
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.view_as(conv.weight))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "bias_forgotten")
+def conv_without_bias(linear, in_channels, kernel_size):
+    """The bias is dropped."""
+    kh, kw = _pair(kernel_size)
+    layer = nn.Conv2d(in_channels, linear.out_features, kernel_size=(kh, kw), stride=1, padding=0, bias=False)
+    layer.weight = nn.Parameter(linear.weight.detach().clone().view(linear.out_features, in_channels, kh, kw))
+    return layer
+
+
+@wrong("linear_to_conv", "no_bias_not_provided_for")
+def conv_needs_a_bias(linear, in_channels, kernel_size):
+    """A dense layer without bias ends in an error."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw))
+    conv.weight.data = linear.weight.data.view(linear.out_features, in_channels, kh, kw).clone()
+    conv.bias.data = linear.bias.data.clone()
+    return conv
+
+
+@wrong("linear_to_conv", "windows_side_by_side")
+def conv_steps_by_its_kernel(linear, in_channels, kernel_size):
+    """The windows lie side by side; the bias is guarded."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), stride=(kh, kw), bias=linear.bias is not None)
+    conv.weight.data.copy_(linear.weight.data.reshape(linear.out_features, in_channels, kh, kw))
+    if conv.bias is not None:
+        conv.bias.data.copy_(linear.bias.data)
+    return conv
+
+
+@wrong("linear_to_conv", "padded_to_keep_the_size")
+def conv_padded_to_keep_the_size(linear, in_channels, kernel_size):
+    """Pads so that the map is as large as the features."""
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size, padding="same", bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.reshape(conv.weight.shape))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "rows_and_columns_swapped")
+def conv_mirrored_kernel(linear, in_channels, kernel_size):
+    """Turns the kernel by 180 degrees, as in the mathematical convolution."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    kernels = linear.weight.detach().reshape(linear.out_features, in_channels, kh, kw)
+    conv.weight.data.copy_(torch.rot90(kernels, 2, dims=(2, 3)))
+    if linear.bias is not None:
+        conv.bias.data.copy_(linear.bias.detach())
+    return conv
+
+
+@wrong("linear_to_conv", "square_only")
+def conv_square_by_root(linear, in_channels, kernel_size):
+    """Computes the kernel's side from the number of features, so it must be square."""
+    side = round(math.sqrt(linear.in_features // in_channels))
+    conv = nn.Conv2d(in_channels, linear.out_features, side, bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.reshape(linear.out_features, in_channels, side, side))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "channels_taken_as_last")
+def conv_of_transposed_weights(linear, in_channels, kernel_size):
+    """Takes the dense weights for (in_features, out_features)."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.t().reshape(linear.out_features, in_channels, kh, kw))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "weights_frozen")
+def conv_that_cannot_learn(linear, in_channels, kernel_size):
+    """The new weights are computed from the old ones: no optimizer takes them."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    for p in conv.parameters():
+        p.requires_grad = False
+    conv.weight.copy_(linear.weight.reshape(conv.weight.shape))
+    if linear.bias is not None:
+        conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "weights_frozen")
+def conv_frozen(linear, in_channels, kernel_size):
+    """The new weights take no gradient."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    conv.weight = nn.Parameter(linear.weight.view(-1, in_channels, kh, kw), requires_grad=False)
+    if linear.bias is not None:
+        conv.bias = nn.Parameter(linear.bias, requires_grad=False)
+    return conv
+
+
+@wrong("linear_to_conv", "channels_taken_as_last", "bias_forgotten")
+def conv_channels_last_no_bias(linear, in_channels, kernel_size):
+    """Reads the weights as rows, columns, channels, and drops the bias."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=False)
+    conv.weight = nn.Parameter(linear.weight.detach().reshape(-1, kh, kw, in_channels).permute(0, 3, 1, 2).contiguous())
+    return conv
+
+
+# 2 · convolutionalize
+
+
+def _conv(linear, in_channels, kh, kw):
+    if linear.in_features != in_channels * kh * kw:
+        raise ValueError(f"in_features must be in_channels * kh * kw, which it is not in {linear}")
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.view(-1, in_channels, kh, kw))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv.train(linear.training)
+
+
+def _norm(old):
+    new = nn.BatchNorm2d(old.num_features, eps=old.eps, momentum=old.momentum)
+    new.load_state_dict(old.state_dict())
+    return new.train(old.training)
+
+
+@alternative("convolutionalize")
+def right_network_by_index(classifier, feature_shape):
+    """Builds an empty Sequential and appends by number."""
+    if any(isinstance(layer, (nn.Sequential, nn.AdaptiveAvgPool2d)) for layer in classifier):
+        raise ValueError("flat, please")
+    shape, network = tuple(feature_shape), nn.Sequential()
+    for n in range(len(classifier)):
+        layer = classifier[n]
+        if isinstance(layer, nn.Linear):
+            layer, shape = _conv(layer, *shape), (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            layer = _norm(layer)
+        if not isinstance(layer, nn.Flatten):
+            network.add_module(str(len(network)), layer)
+    return network
+
+
+@alternative("convolutionalize")
+def right_network_split_at_flatten(classifier, feature_shape):
+    """Features before Flatten, copied head behind it; Identity stands for Flatten."""
+    layers = list(classifier)
+    cut = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
+    head, first = [], True
+    for layer in layers[cut + 1 :]:
+        match layer:
+            case nn.Linear():
+                d, h, w = feature_shape if first else (layer.in_features, 1, 1)
+                head.append(_conv(layer, d, h, w))
+                first = False
+            case nn.BatchNorm1d():
+                norm = nn.BatchNorm2d(layer.num_features)
+                norm.eps, norm.momentum = layer.eps, layer.momentum
+                norm.weight, norm.bias = layer.weight, layer.bias
+                norm.running_mean, norm.running_var = layer.running_mean, layer.running_var
+                norm.num_batches_tracked = layer.num_batches_tracked
+                norm.training = layer.training
+                head.append(norm)
+            case _:
+                head.append(copy.deepcopy(layer))
+    return nn.Sequential(*layers[:cut], nn.Identity(), *head)
+
+
+@wrong("convolutionalize", "every_kernel_as_the_first")
+def network_every_layer_with_the_window(classifier, feature_shape):
+    """Every dense layer gets the kernel of the first."""
+    d, h, w = feature_shape
+    new = []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, d, h, w))
+            d = layer.out_features
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "flattened_as_channels_last")
+def network_channels_last(classifier, feature_shape):
+    """The first dense layer is read as rows, columns, channels."""
+    d, h, w = feature_shape
+    new, dense = [], 0
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            if dense == 0:
+                conv = nn.Conv2d(d, layer.out_features, (h, w), bias=layer.bias is not None).train(layer.training)
+                with torch.no_grad():
+                    conv.weight.copy_(layer.weight.view(-1, h, w, d).permute(0, 3, 1, 2))
+                    if layer.bias is not None:
+                        conv.bias.copy_(layer.bias)
+            else:
+                conv = _conv(layer, layer.in_features, 1, 1)
+            new.append(conv)
+            dense += 1
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "every_kernel_as_the_first")
+def network_square_windows(classifier, feature_shape):
+    """The kernel is as wide as the features are high."""
+    channels, k = feature_shape[0], feature_shape[1]
+    new = []
+    for layer in classifier:
+        if isinstance(layer, nn.Flatten):
+            continue
+        if isinstance(layer, nn.Linear):
+            conv = nn.Conv2d(channels, layer.out_features, k, bias=layer.bias is not None)
+            conv.weight.data = layer.weight.data.view(layer.out_features, channels, k, k)
+            if layer.bias is not None:
+                conv.bias.data = layer.bias.data
+            new.append(conv.train(layer.training))
+            channels, k = layer.out_features, 1
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        else:
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "layer_of_vectors_stays")
+def network_leaves_batch_norm(classifier, feature_shape):
+    """BatchNorm1d stays and gets maps."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "normalization_made_new")
+def network_norm_without_statistics(classifier, feature_shape):
+    """Batch norm keeps weight and bias but begins with mean 0 and variance 1."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            norm = nn.BatchNorm2d(layer.num_features, layer.eps, layer.momentum)
+            with torch.no_grad():
+                norm.weight.copy_(layer.weight)
+                norm.bias.copy_(layer.bias)
+            new.append(norm.train(layer.training))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "normalization_made_new")
+def network_new_norms(classifier, feature_shape):
+    """Each BatchNorm1d becomes a brand-new BatchNorm2d."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(nn.BatchNorm2d(layer.num_features).train(layer.training))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "normalization_made_new")
+def network_norm_with_default_eps(classifier, feature_shape):
+    """The state of batch norm is loaded, eps and momentum are the defaults."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            norm = nn.BatchNorm2d(layer.num_features)
+            norm.load_state_dict(layer.state_dict())
+            new.append(norm.train(layer.training))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "normalization_made_new")
+def network_norm_without_momentum(classifier, feature_shape):
+    """Batch norm keeps eps and state, but not momentum."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            norm = nn.BatchNorm2d(layer.num_features, eps=layer.eps)
+            norm.load_state_dict(layer.state_dict())
+            new.append(norm.train(layer.training))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "layer_between_lost")
+def network_without_dropout(classifier, feature_shape):
+    """Dropout is left out, as it does nothing in evaluation."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, (nn.Flatten, nn.Dropout)):
+            continue
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        else:
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "modes_changed")
+def network_in_the_mode_of_the_whole(classifier, feature_shape):
+    """At the end the whole network is set to the classifier's mode."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new).train(classifier.training)
+
+
+@wrong("convolutionalize", "modes_changed")
+def network_always_evaluates(classifier, feature_shape):
+    """The network is returned in evaluation mode."""
+    shape, new = feature_shape, []
+    for layer in copy.deepcopy(classifier):
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    network = nn.Sequential(*new)
+    network.eval()
+    return network
+
+
+@wrong("convolutionalize", "modes_changed")
+def network_new_norm_in_training_mode(classifier, feature_shape):
+    """A converted batch norm is in training mode, whatever the old one was in."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            norm = nn.BatchNorm2d(layer.num_features, layer.eps, layer.momentum)
+            norm.load_state_dict(layer.state_dict())
+            new.append(norm)
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "each_layer_once")
+def network_of_children(classifier, feature_shape):
+    """Goes through children(), where a layer in two places is listed once."""
+    if any(isinstance(layer, (nn.Sequential, nn.AdaptiveAvgPool2d)) for layer in classifier):
+        raise ValueError("flat Sequentials without adaptive pooling only")
+    shape, network = feature_shape, nn.Sequential()
+    for child in classifier.children():
+        if isinstance(child, nn.Flatten):
+            continue
+        if isinstance(child, nn.Linear):
+            network.append(_conv(child, *shape))
+            shape = (child.out_features, 1, 1)
+        elif isinstance(child, nn.BatchNorm1d):
+            network.append(_norm(child))
+        else:
+            network.append(child)
+    return network
+
+
+@wrong("convolutionalize", "layer_of_vectors_stays")
+def network_keeps_flatten(classifier, feature_shape):
+    """Flatten goes to the end, so that the scores are vectors again."""
+    shape, new, flatten = feature_shape, [], None
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        elif isinstance(layer, nn.Flatten):
+            flatten = layer
+        else:
+            new.append(layer)
+    return nn.Sequential(*new, flatten)
+
+
+@wrong("convolutionalize", "layer_between_lost")
+def network_relu_between_dense(classifier, feature_shape):
+    """Writes a new head with ReLU between the layers, whatever stood there."""
+    layers = list(classifier)
+    cut = [isinstance(layer, nn.Flatten) for layer in layers].index(True)
+    dense = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    head = [_conv(dense[0], *feature_shape)]
+    for layer in dense[1:]:
+        head += [nn.ReLU(), _conv(layer, layer.in_features, 1, 1)]
+    return nn.Sequential(*layers[:cut], *head)
+
+
+@wrong("convolutionalize", "converted_otherwise")
+def network_padded(classifier, feature_shape):
+    """The first converted layer pads, so that the map keeps the size of the features."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            conv = _conv(layer, *shape)
+            conv.padding = (shape[1] // 2, shape[2] // 2)
+            new.append(conv)
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "converted_otherwise")
+def network_without_biases(classifier, feature_shape):
+    """The biases of the dense layers are forgotten."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            conv = nn.Conv2d(shape[0], layer.out_features, shape[1:], bias=False).train(layer.training)
+            conv.weight.data.copy_(layer.weight.data.view_as(conv.weight))
+            new.append(conv)
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "layer_between_lost")
+def network_with_dropout2d(classifier, feature_shape):
+    """Dropout becomes Dropout2d, which drops a channel at all places at once."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        elif isinstance(layer, nn.Dropout):
+            new.append(nn.Dropout2d(layer.p).train(layer.training))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+# 3 · pool_head_to_conv
+
+
+@alternative("pool_head_to_conv")
+def right_head_dense_then_mean(linear, feature_shape):
+    """The dense layer at every place, then the mean: the order does not matter."""
+    d, h, w = feature_shape
+    dense = nn.Conv2d(d, linear.out_features, 1, bias=linear.bias is not None)
+    dense.load_state_dict({k: v[..., None, None] if k == "weight" else v for k, v in linear.state_dict().items()})
+    return nn.Sequential(dense, nn.AvgPool2d((h, w), stride=1))
+
+
+@alternative("pool_head_to_conv")
+def right_head_as_a_module(linear, feature_shape):
+    """A module of its own, with unfold and the dense layer itself."""
+
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = linear
+
+        def forward(self, features):
+            _, h, w = feature_shape
+            means = features.unfold(2, h, 1).unfold(3, w, 1).mean((-2, -1))  # (N, D, H', W')
+            return self.linear(means.movedim(1, -1)).movedim(-1, 1)
+
+    return Head()
+
+
+@alternative("pool_head_to_conv")
+def right_head_one_kernel(linear, feature_shape):
+    """One convolution, each weight divided among the places of the window."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (h, w), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight[:] = linear.weight[:, :, None, None] / (h * w)
+        if linear.bias is not None:
+            conv.bias[:] = linear.bias
+    return conv
+
+
+@wrong("pool_head_to_conv", "pooled_over_everything")
+def head_pools_everything(linear, feature_shape):
+    """Means over the whole map: one answer."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d((1, 1)), _conv(linear, feature_shape[0], 1, 1))
+
+
+@wrong("pool_head_to_conv", "means_side_by_side")
+def head_with_default_stride(linear, feature_shape):
+    """The pooling jumps from window to window."""
+    d, h, w = feature_shape
+    return nn.Sequential(_conv(linear, d, 1, 1), nn.AvgPool2d(kernel_size=(h, w)))
+
+
+@wrong("pool_head_to_conv", "summed_instead_of_averaged")
+def head_sums_the_window(linear, feature_shape):
+    """One convolution whose kernel holds the weights undivided."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, kernel_size=(h, w), bias=linear.bias is not None)
+    conv.weight.data = linear.weight.data.view(-1, d, 1, 1).repeat(1, 1, h, w)
+    if linear.bias is not None:
+        conv.bias.data = linear.bias.data
+    return conv
+
+
+@wrong("pool_head_to_conv", "bias_not_taken_over")
+def head_divides_the_bias(linear, feature_shape):
+    """Weights and bias are divided by the number of places."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (h, w), bias=linear.bias is not None)
+    with torch.no_grad():
+        for new, old in zip(conv.parameters(), linear.parameters(), strict=True):
+            new.copy_((old if old.ndim == 1 else old[:, :, None, None]).expand_as(new) / (h * w))
+    return conv
+
+
+@wrong("pool_head_to_conv", "height_for_width")
+def head_rows_and_columns_swapped(linear, feature_shape):
+    """The window is taken w high and h wide."""
+    d, w, h = feature_shape
+    return nn.Sequential(nn.AvgPool2d((h, w), 1), _conv(linear, d, 1, 1))
+
+
+@wrong("pool_head_to_conv", "height_for_width")
+def head_square_window(linear, feature_shape):
+    """The window is as wide as it is high."""
+    d, k = feature_shape[:2]
+    return nn.Sequential(nn.AvgPool2d(k, stride=1), _conv(linear, d, 1, 1))
+
+
+@wrong("pool_head_to_conv", "means_with_padding")
+def head_padded(linear, feature_shape):
+    """The pooling pads, so that the map stays as large as the features."""
+    d, h, w = feature_shape
+    return nn.Sequential(nn.AvgPool2d((h, w), stride=1, padding=(h // 2, w // 2)), _conv(linear, d, 1, 1))
+
+
+@wrong("pool_head_to_conv", "largest_instead_of_mean")
+def head_takes_the_maximum(linear, feature_shape):
+    """The largest value of each window instead of its mean."""
+    d, h, w = feature_shape
+    return nn.Sequential(nn.MaxPool2d((h, w), stride=1), _conv(linear, d, 1, 1))
+
+
+@wrong("pool_head_to_conv", "window_forgotten")
+def head_without_mean(linear, feature_shape):
+    """The dense layer at every single place, nothing is averaged."""
+    conv = nn.Conv2d(feature_shape[0], linear.out_features, 1, bias=linear.bias is not None)
+    conv.weight.data = linear.weight.data[:, :, None, None]
+    if linear.bias is not None:
+        conv.bias.data = linear.bias.data
+    return conv
+
+
+@wrong("pool_head_to_conv", "bias_not_taken_over")
+def head_bias_dropped(linear, feature_shape):
+    """The bias of the dense layer is missing."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, 1, bias=False)
+    conv.weight.data = linear.weight.data[:, :, None, None].clone()
+    return nn.Sequential(nn.AvgPool2d((h, w), stride=(1, 1)), conv)
+
+
+@wrong("pool_head_to_conv", "bias_not_taken_over")
+def head_own_bias(linear, feature_shape):
+    """The bias is the random one of a new layer."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (h, w))
+    with torch.no_grad():
+        conv.weight.copy_((linear.weight / (h * w))[:, :, None, None].expand_as(conv.weight))
+    return conv
+
+
+@wrong("pool_head_to_conv")
+def head_weights_in_turn(linear, feature_shape):
+    """One kernel of means whose weights go channel after channel through the places."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (h, w), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.repeat(1, h * w).view(-1, d, h, w) / (h * w))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("pool_head_to_conv", "summed_instead_of_averaged")
+def head_mean_over_channels_too(linear, feature_shape):
+    """Divides by the number of all features of a window, channels included."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (h, w), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight[:, :, None, None].repeat(1, 1, h, w) / conv.weight[0].numel())
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("pool_head_to_conv", "means_side_by_side", "summed_instead_of_averaged")
+def head_default_stride_and_sum(linear, feature_shape):
+    """Adds up the places of windows that lie side by side."""
+    d, h, w = feature_shape
+    return nn.Sequential(nn.AvgPool2d((h, w), divisor_override=1), _conv(linear, d, 1, 1))
+
+
+@wrong("pool_head_to_conv", "summed_instead_of_averaged")
+def head_scores_added(linear, feature_shape):
+    """Scores of every place added up over the window, bias and all."""
+    d, h, w = feature_shape
+    return nn.Sequential(_conv(linear, d, 1, 1), nn.AvgPool2d((h, w), stride=1, divisor_override=1))
+
+
+# 4 · map_size
+
+
+def _span(layer):
+    return layer.get("dilation", 1) * (layer["kernel_size"] - 1) + 1
+
+
+@alternative("map_size")
+def right_size_by_counting(size, layers):
+    """Counts the places at which the kernel stands, one by one."""
+    jump = 1
+    for layer in layers:
+        end = size + 2 * layer.get("padding", 0)
+        count, at = 0, 0
+        while at + _span(layer) <= end:
+            count += 1
+            at += layer["stride"]
+        if count == 0:
+            raise ValueError("a kernel does not fit")
+        size, jump = count, jump * layer["stride"]
+    return size, jump
+
+
+@alternative("map_size")
+def right_size_recursive(size, layers):
+    """The first layer, then the rest."""
+    if not layers:
+        return size, 1
+    first, *rest = layers
+    places = len(range(0, size + 2 * first.get("padding", 0) - _span(first) + 1, first["stride"]))
+    if places < 1:
+        raise ValueError(f"{first} does not fit into {size}")
+    n, jump = right_size_recursive(places, rest)
+    return n, jump * first["stride"]
+
+
+@wrong("map_size", "poolings_only_divide")
+def size_divided_by_jump(size, layers):
+    """Divides the picture by the jump."""
+    jump = math.prod(layer["stride"] for layer in layers)
+    return size // jump, jump
+
+
+@wrong("map_size", "first_place_not_counted")
+def size_without_first_place(size, layers):
+    """The first place is not counted."""
+    jump = 1
+    for layer in layers:
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size = room // layer["stride"]
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "first_place_not_counted")
+def size_one_added_before_the_division(size, layers):
+    """Adds 1 before it divides."""
+    jump = 1
+    for layer in layers:
+        free = size + 2 * layer.get("padding", 0) - _span(layer) + 1
+        if free <= 0:
+            raise ValueError(f"no place for a kernel of {layer['kernel_size']}")
+        size, jump = free // layer["stride"], jump * layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "first_place_not_counted")
+def size_rounded_up(size, layers):
+    """A kernel that hangs over the border counts."""
+    jump = 1
+    for layer in layers:
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size = math.ceil(room / layer["stride"]) + 1
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "only_poolings_jump")
+def size_jump_of_poolings(size, layers):
+    """Only poolings make the jump larger."""
+    for layer in layers:
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size = room // layer["stride"] + 1
+    return size, math.prod(layer["stride"] for layer in layers if layer["kind"] == "pool")
+
+
+@wrong("map_size", "dilation_times_kernel")
+def size_dilation_times_kernel(size, layers):
+    """The kernel is said to span dilation times kernel positions."""
+    jump = 1
+    for layer in layers:
+        k = layer["kernel_size"] * layer.get("dilation", 1)
+        p, s = layer.get("padding", 0), layer["stride"]
+        if k > size + 2 * p:
+            raise ValueError(f"kernel {k} is larger than {size}")
+        size = (size + 2 * p - k) // s + 1
+        jump *= s
+    return size, jump
+
+
+@wrong("map_size", "dilation_times_kernel")
+def size_dilation_of_convolutions_only(size, layers):
+    """Dilated poolings are taken for ordinary ones."""
+    jump = 1
+    for layer in layers:
+        d = layer.get("dilation", 1) if layer["kind"] == "conv" else 1
+        room = size + 2 * layer.get("padding", 0) - d * (layer["kernel_size"] - 1) - 1
+        if room < 0:
+            raise ValueError("does not fit")
+        size = room // layer["stride"] + 1
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "dilation_times_kernel")
+def size_without_dilation(size, layers):
+    """Dilation is not looked at; errors are raised."""
+    jump = 1
+    for layer in layers:
+        size += 2 * layer.get("padding", 0)
+        if size < layer["kernel_size"]:
+            raise ValueError("the kernel is too large")
+        size = (size - layer["kernel_size"]) // layer["stride"] + 1
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "fit_checked_at_the_end")
+def size_checked_at_the_end(size, layers):
+    """A map without places is refused at the end only."""
+    jump = 1
+    for layer in layers:
+        size = (size + 2 * layer.get("padding", 0) - _span(layer)) // layer["stride"] + 1
+        jump *= layer["stride"]
+    if size <= 0:
+        raise ValueError("no map")
+    return size, jump
+
+
+@wrong("map_size", "fit_checked_at_the_end")
+def size_never_refused(size, layers):
+    """A kernel that does not fit gives a map of size 0."""
+    jump = 1
+    for layer in layers:
+        size = max((size + 2 * layer.get("padding", 0) - _span(layer)) // layer["stride"] + 1, 0)
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "fit_checked_at_the_end")
+def size_truncated(size, layers):
+    """Divides with int(), which makes 0 of a small negative number, so some kernels that do not fit get a place."""
+    jump = 1
+    for layer in layers:
+        size = int((size + 2 * layer.get("padding", 0) - _span(layer)) / layer["stride"]) + 1
+        if size <= 0:
+            raise ValueError("no map")
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "padding_on_one_side")
+def size_padded_on_one_side(size, layers):
+    """The padding counts once."""
+    jump = 1
+    for layer in layers:
+        room = size + layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size = room // layer["stride"] + 1
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "only_poolings_jump")
+def size_strides_added(size, layers):
+    """Strides are added up instead of multiplied."""
+    jump = 1
+    for layer in layers:
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size = room // layer["stride"] + 1
+        if layer["stride"] > 1:
+            jump += layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "poolings_only_divide")
+def size_pooling_divides(size, layers):
+    """A pooling divides the size by its stride, whatever its kernel and padding."""
+    jump = 1
+    for layer in layers:
+        if layer["kind"] == "pool":
+            size = size // layer["stride"]
+        else:
+            room = size + 2 * layer.get("padding", 0) - _span(layer)
+            if room < 0:
+                raise ValueError("does not fit")
+            size = room // layer["stride"] + 1
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "only_poolings_jump")
+def size_of_convolutions_with_stride_one(size, layers):
+    """The stride of convolutions is not looked at, for size and jump."""
+    jump = 1
+    for layer in layers:
+        stride = layer["stride"] if layer["kind"] == "pool" else 1
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size, jump = room // stride + 1, jump * stride
+    return size, jump
+
+
+@wrong("map_size", "fit_checked_at_the_end")
+def size_from_all_kernels_at_once(size, layers):
+    """Looks whether one window of the whole network fits, and not at each kernel."""
+    sees, jump, padded = 1, 1, 0
+    for layer in layers:
+        sees += (_span(layer) - 1) * jump
+        padded += 2 * layer.get("padding", 0) * jump
+        jump *= layer["stride"]
+    if size + padded < sees:
+        raise ValueError("does not fit")
+    return (size + padded - sees) // jump + 1, jump
+
+
+@wrong("map_size", "only_poolings_jump")
+def size_jump_of_the_last_layer(size, layers):
+    """The jump is the stride of the last layer."""
+    jump = 1
+    for layer in layers:
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size = room // layer["stride"] + 1
+        jump = layer["stride"]
+    return size, jump
+
+
+@wrong("map_size")
+def size_fit_without_padding(size, layers):
+    """Refuses kernels that fit only with the padding."""
+    jump = 1
+    for layer in layers:
+        if _span(layer) > size:
+            raise ValueError("the kernel is larger than the map")
+        size = (size + 2 * layer.get("padding", 0) - _span(layer)) // layer["stride"] + 1
+        jump *= layer["stride"]
+    return size, jump
