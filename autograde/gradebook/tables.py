@@ -6,7 +6,7 @@ from pathlib import Path
 from nbgrader.api import Gradebook, MissingEntry
 
 from autograde.gradebook.exports import rounded
-from autograde.grading.report import read_json
+from autograde.grading.report import read_json, shown_name
 
 
 @dataclass
@@ -32,7 +32,7 @@ def class_rows(course: Path, assignment: str) -> tuple[dict[str, float], list[Ro
     course = Path(course)
     reports = {path.stem: read_json(path) for path in sorted((course / "reports" / assignment).glob("*.json"))}
     worth, rows = _from_gradebook(course, assignment)
-    folders = {path.parent.name: path for path in (course / "submitted").glob(f"*/{assignment}")}
+    folders = {shown_name(path.parent.name): path for path in (course / "submitted").glob(f"*/{assignment}")}
     for name, one in reports.items():
         for exercise, (_, points) in one.get("earned", {}).items():
             worth.setdefault(exercise, points)

@@ -15,6 +15,7 @@ from _pytest.runner import SetupState, runtestprotocol
 from autograde.lessons import PACKAGE, Lesson
 from seglab.bridge.student import Missing, Student, StudentError, Unreachable, local_student
 from seglab.checking.compare import Mismatch
+from seglab.checking.explain import first_line
 from seglab.checking.fingerprints import differences, either, name_misconceptions, observation
 from seglab.checking.rules import Rule
 
@@ -37,6 +38,7 @@ _NAMED_ERRORS = {"TypeError", "ValueError", "IndexError", "KeyError", "NameError
 _KNOWN_ERRORS = {
     "NotImplementedError": "is not written yet",
     "Missing": "is not defined when the cells are run from top to bottom",
+    "MemoryError": "asked for more memory than a submission may use",
     "TimeoutError": "did not come back in time",
     "KernelDied": "ended the whole process, or was not tried again after it had hung or died",
     "Malformed": "returned something that could not be read",
@@ -236,7 +238,7 @@ class _Session:
         self.probes = [item for item in session.items if item.name.startswith("probe_")]
         if not self.tests or session.testsfailed:
             return None
-        self.title = first_line(self.tests[0].parent.obj.__doc__) or self.exercise
+        self.title = first_line(self.tests[0].parent.obj, self.exercise)
         self.asked = True
         try:
             self.answer = self.ask(self.run)
@@ -260,7 +262,7 @@ class _Session:
 
     def _run_test(self, item, make_student, verdict, is_probe=False) -> Criterion:
         marker = item.get_closest_marker("weight")
-        title = first_line(item.obj.__doc__) or item.name
+        title = first_line(item.obj, item.name)
         self.criterion = Criterion(item.name, title, float(marker.args[0]) if marker else 1.0)
         self.current, self.failure = make_student(), None
         self.current.watch = self.has_rule
@@ -312,7 +314,3 @@ def _symptom(error) -> tuple[str, bool]:
     if isinstance(error, AssertionError):
         return SYMPTOMS["values"], False
     return _UNREACHED if isinstance(error, Unreachable) else _FAULT, True
-
-
-def first_line(text: str | None) -> str:
-    return (text or "").strip().split("\n")[0]

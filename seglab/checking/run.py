@@ -21,7 +21,7 @@ import torch
 
 from seglab.bridge.student import Student, StudentError, local_student
 from seglab.checking.compare import Mismatch
-from seglab.checking.explain import Outcome, Report, is_stub, key, not_defined, not_written
+from seglab.checking.explain import Outcome, Report, first_line, is_stub, key, not_defined, not_written
 from seglab.checking.fingerprints import either, name_misconceptions, observation
 from seglab.checking.rules import Rule, names_used
 
@@ -34,7 +34,7 @@ def examine(name: str, function) -> Report:
     Raises LookupError if there is no such exercise.
     """
     path, tests = find_tests(name)
-    title = _first_line(tests)
+    title = first_line(tests, tests.__name__)
     if function is None:
         return Report(name, "missing", title, not_defined(name))
     outcomes, seen, called = _run_all(tests, {name: function}, "test_")
@@ -93,7 +93,7 @@ def _run_test(tests, test, functions) -> tuple[Outcome, Student]:
             error = problem
     if isinstance(error, StudentError) and error.types[0] == "KeyboardInterrupt":
         raise KeyboardInterrupt  # the student pressed stop while their function ran
-    return Outcome(_first_line(getattr(tests, test)), error, student.calls, printed.getvalue()), student
+    return Outcome(first_line(getattr(tests, test), test), error, student.calls, printed.getvalue()), student
 
 
 def _follows_rules(tests, function, called) -> list[Outcome]:
@@ -195,10 +195,6 @@ def _known_answers(path, name):
         return json.loads(path.with_suffix(".json").read_text(encoding="utf-8")).get(name, {})
     except (OSError, ValueError):
         return {}  # a check without names for mistakes is still a check
-
-
-def _first_line(documented):
-    return (documented.__doc__ or documented.__name__).strip().splitlines()[0]
 
 
 def shell():
