@@ -357,7 +357,7 @@ def activation_bytes(layers: list[dict], height: int, width: int, batch_size: in
     """Bytes of all layers' outputs in one forward pass, float32. Below: 2 pictures, 8 maps of 8 x 8, 4 bytes.
 
     >>> layer = {"kind": "conv", "in_channels": 3, "out_channels": 8, "kernel_size": 3, "stride": 1}
-    >>> activation_bytes([layer], 10, 10, batch_size=2)  # doctest: +SKIP
+    >>> activation_bytes([layer], 10, 10, batch_size=2)
     4096
     """
     if layers and layers[0]["kind"] != "conv":
@@ -485,7 +485,7 @@ def dilate(network: nn.Module) -> nn.Sequential:
     """The network without its strides, with dilated kernels instead: the sliding window's answers at every pixel.
 
     >>> network = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 1, kernel_size=3))
-    >>> dilate(network)(torch.zeros(1, 1, 10, 12)).shape  # doctest: +SKIP
+    >>> dilate(network)(torch.zeros(1, 1, 10, 12)).shape
     torch.Size([1, 1, 5, 7])
     """
     for layer in copied_layers(network):
@@ -604,7 +604,7 @@ def gradient_receptive_field(model: nn.Module, input_shape: tuple[int, int, int]
     """(top, bottom, left, right) of the pixels that can reach the centre output; both ends included.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 1, 3), nn.MaxPool2d(2))
-    >>> gradient_receptive_field(network, (1, 12, 16))  # doctest: +SKIP
+    >>> gradient_receptive_field(network, (1, 12, 16))
     (4, 7, 6, 9)
     """
     if len(input_shape) != 3:
