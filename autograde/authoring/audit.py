@@ -13,6 +13,7 @@ import re
 import resource
 import signal
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -41,7 +42,7 @@ SEEDS = range(20)
 MISCONCEPTIONS = 4, 8  # an exercise: what people really do; that the tests are strong, mutants prove
 MUTATION_SHARE = 0.95
 MEMORY = 12 * 2**30
-SECONDS = 10  # for one candidate: a mutant may loop for ever
+SECONDS = 2  # of CPU time for one candidate: a mutant may loop for ever
 
 
 @dataclass
@@ -126,9 +127,9 @@ class Subject:
     exercise: str
     run: Callable | None
 
-    def grade(self, function, seed: int = 0, **how) -> Verdict:
+    def grade(self, function, seed: int = 0, seconds: float = SECONDS, **how) -> Verdict:
         # Gradients on, whatever came before: a candidate that is stopped within torch.no_grad may leave them off.
-        with _bounded(SECONDS), torch.enable_grad():
+        with _bounded(seconds), torch.enable_grad():
             return self.run(local_functions({self.exercise: function}), seed, **how)
 
     @property
@@ -373,12 +374,15 @@ def _mutants(subject) -> Gate:
     lesson, exercise = subject.lesson, subject.exercise
     equivalent = read_json(lesson.equivalent_file).get(exercise, {})
     every, survivors = mutation.mutants(lesson, exercise), []
+    started = time.process_time()
+    subject.grade(subject.reference)
+    patience = min(SECONDS, max(0.3, 10 * (time.process_time() - started)))  # ten times what the right answer takes
     for mutant in every:
         try:
             function = mutation.mutant_function(lesson, mutant)
         except Exception:  # it cannot even be defined: any import would notice
             continue
-        if subject.grade(function, stop_early=True).share == 1:
+        if subject.grade(function, seconds=patience, stop_early=True).share == 1:
             survivors.append(mutant.change)
     unlisted = [change for change in survivors if change not in equivalent]
     counted = len(every) - (len(survivors) - len(unlisted))
@@ -514,16 +518,16 @@ def _bounded(seconds: float):
     """Interrupt what takes longer; what asks for any amount of memory gets a MemoryError. Mutants do both."""
 
     def ring(*_):
-        signal.setitimer(signal.ITIMER_REAL, 1)  # again, for a function that catches everything
-        raise TimeoutError(f"more than {seconds} seconds")
+        signal.setitimer(signal.ITIMER_PROF, 1)  # again, for a function that catches everything
+        raise TimeoutError(f"more than {seconds} seconds of CPU time")
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard), hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
