@@ -20,7 +20,7 @@ def student_html(verdict: Verdict, points: float) -> str:
         }
         for one in verdict.criteria
     ]
-    title = f"{verdict.title}: {verdict.score(points):g} of {points:g} points"
+    title = f"{verdict.title}: {round(verdict.score(points), 2):g} of {points:g} points"
     passed = sum(one.passed for one in verdict.criteria)
     return table(title, f"{passed} of {len(rows)} hidden checks passed", rows, _remarks(verdict))
 
@@ -35,7 +35,7 @@ def _remarks(verdict: Verdict) -> list[tuple[str, str]]:
 
 def student_text(verdict: Verdict, points: float) -> str:
     """The same as plain text."""
-    lines = [f"{verdict.title}: {verdict.score(points):g} of {points:g} points"]
+    lines = [f"{verdict.title}: {round(verdict.score(points), 2):g} of {points:g} points"]
     lines += [
         f"  {'pass' if c.passed else 'FAIL'}  {c.title}{': ' + c.symptom if c.symptom else ''}"
         for c in verdict.criteria

@@ -50,7 +50,7 @@ def _same(got, expected, tolerance, where):
         for index, (one, other) in enumerate(zip(got, expected, strict=False)):
             _same(one, other, tolerance, f"{where}[{index}]")
         if len(got) != len(expected):
-            raise Mismatch("length", f"{len(expected)} items", f"{len(got)} items: {describe(got)}", where=where)
+            raise Mismatch("length", _items(expected), _items(got), where=where)
     elif isinstance(expected, dict):
         if type(got) is not dict or set(got) != set(expected):
             raise Mismatch("type", f"a dict with keys {sorted(expected)}", describe(got), where=where)
@@ -61,6 +61,10 @@ def _same(got, expected, tolerance, where):
             raise Mismatch("values", repr(expected), describe(got), where=where)
     else:
         _same_number(got, expected, tolerance, where)
+
+
+def _items(values) -> str:
+    return f"{len(values)} item{'s' if len(values) != 1 else ''}: {describe(values)}"
 
 
 def _same_tensor(got, expected, tolerance, where):
