@@ -356,6 +356,7 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255)
 #
 # * *inf or NaN for large logits*: exp overflowed, or the log of a rounded 0 was taken. Adding 1e-8 only hides it.
 # * *inf or NaN only where levels differ*: you subtract one number from the whole batch, not from each pixel its own.
+# * *NaN only if every pixel is ignored*: that is 0 / 0, or the mean of no numbers.
 # * *Right without ignored pixels, too small with them*: you divide by all pixels.
 # * *`index 255 is out of bounds`*: ignored pixels have no logit of that number, and need none.
 # * *Values far too large*: sum instead of mean. *Too small by the number of classes*: the mean runs over classes. *Too

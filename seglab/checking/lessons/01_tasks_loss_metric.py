@@ -23,10 +23,12 @@ class TestInstancesToSemantic:
         assert_same(got, torch.tensor([[3, 1], [0, 3], [3, 3]]))
 
     def test_ignored(self, student):
-        """Pixels of 255 stay 255, though there are only two classes"""
+        """Pixels of 255 stay 255, though there are only two classes; so does a picture that has no others"""
         picture = torch.tensor([[255, 1, 255], [0, 1, 0]])
         got = student.instances_to_semantic(picture, torch.tensor([4, 1]))
         assert_same(got, torch.tensor([[255, 1, 255], [4, 1, 4]]))
+        unknown = torch.full((2, 3), 255)
+        assert_same(student.instances_to_semantic(unknown, torch.tensor([4, 1])), unknown)
 
     def test_other_ignored(self, student):
         """With ignore_index=2, pixels of 2 stay 2, although class_of has an entry there; with -1, pixels of -1"""
@@ -37,10 +39,13 @@ class TestInstancesToSemantic:
         assert_same(got, torch.tensor([[-1, 5], [1, 0]]))
 
     def test_object_without_class(self, student):
-        """class_of has two entries, for 0 and 1: a picture with a -1 or a 2 raises ValueError with a message"""
-        for number in (-1, 2):
+        """class_of has entries for 0 to 3: a picture in which there is a -1 or a 4 raises ValueError with a message"""
+        for number in (-1, 4):
             with student.raises(ValueError):
-                student.instances_to_semantic(torch.tensor([[number, 0]]), torch.tensor([0, 4]))
+                student.instances_to_semantic(torch.tensor([[number, 0, 1], [2, 0, 3]]), torch.tensor([5, 4, 7, 9]))
+
+    def probe_nothing_known(self, student):
+        student.instances_to_semantic(torch.full((1, 2), 255), torch.tensor([3, 8, 1]))
 
     def probe_many_objects(self, student):
         student.instances_to_semantic(torch.tensor([[255, 0, 299]]), torch.arange(300) % 7)
@@ -71,22 +76,25 @@ class TestBoundaryMask:
 
     def test_steps(self, student):
         """Stripes of 1, 2 and 3, each a row high: all of it is boundary"""
-        assert_same(student.boundary_mask(torch.tensor([[1] * 2, [2] * 2, [3] * 2])), drawn("##", "##", "##"))
+        assert_same(student.boundary_mask(torch.tensor([[1] * 4, [2] * 4, [3] * 4])), drawn("####", "####", "####"))
 
     def test_batch(self, student):
-        """Two pictures, one of class 0 and one with a border inside: they do not touch each other"""
-        got = student.boundary_mask(torch.tensor([[[0, 0, 0]] * 2, [[1, 1, 2]] * 2]))
-        assert_same(got, torch.stack([drawn("...", "..."), drawn(".##", ".##")]))
+        """Two pictures, one of class 0, one with a border inside: they do not touch; (2, 2, 3), then (2, 1, 2, 3)"""
+        pictures = torch.tensor([[[0, 0, 0]] * 2, [[0, 0, 2]] * 2])
+        expected = torch.stack([drawn("...", "..."), drawn(".##", ".##")])
+        assert_same(student.boundary_mask(pictures), expected)
+        assert_same(student.boundary_mask(pictures[:, None]), expected[:, None])
 
     def test_object_numbers(self, student):
-        """A row of the labels 1, 1, 257, 257, -1, 255, 255: three borders"""
-        assert_same(student.boundary_mask(torch.tensor([[1, 1, 257, 257, -1, 255, 255]])), drawn(".#####."))
+        """A row of the labels 1, 1, 257, 257, -1, 255, 255, 255, a million of millions and one more: five borders"""
+        row = torch.tensor([[1, 1, 257, 257, -1, 255, 255, 255, 10**12, 10**12 + 1]])
+        assert_same(student.boundary_mask(row), drawn(".#####.###"))
 
 
 def look_at_gradient(student, scores, target):
     kept = student.keep(torch.tensor(scores, requires_grad=True))
     student.pixel_cross_entropy.kept(kept, torch.tensor(target)).call("backward")
-    kept.get("grad")
+    kept.get("grad", keep=True).call("clone")  # where there is none, an error that says so
 
 
 class TestPixelCrossEntropy:
@@ -117,15 +125,15 @@ class TestPixelCrossEntropy:
         assert_same(student.pixel_cross_entropy(scores.float(), truth), torch.tensor(expected))
 
     def test_ignored(self, student):
-        """Two pictures of two pixels, one of them is ignored; the labels of the others have 0.8, 0.8 and 0.1"""
-        scores = torch.tensor([0.0, math.log(8), 0.0])[None, :, None, None].repeat(2, 1, 1, 2)
-        got = student.pixel_cross_entropy(scores, torch.tensor([[[1, 255]], [[1, 2]]]))
-        assert_same(got, torch.tensor((2 * math.log(1.25) + math.log(10)) / 3))
+        """Two pictures of three pixels, two of the first are ignored; the other four labels have 0.8, 0.8, 0.8, 0.1"""
+        scores = torch.tensor([0.0, math.log(8), 0.0])[None, :, None, None].repeat(2, 1, 1, 3)
+        got = student.pixel_cross_entropy(scores, torch.tensor([[[1, 255, 255]], [[1, 1, 2]]]))
+        assert_same(got, torch.tensor((3 * math.log(1.25) + math.log(10)) / 4))
 
     def test_other_ignored(self, student):
-        """With ignore_index=1, a pixel of class 1 does not count; the labels of the others have 0.8 and 0.1"""
-        scores = torch.tensor([math.log(8), 0.0, 0.0])[None, :, None, None].repeat(1, 1, 1, 3)
-        got = student.pixel_cross_entropy(scores, torch.tensor([[[0, 1, 2]]]), ignore_index=1)
+        """With ignore_index=1, two pixels of class 1 do not count; the labels of the others have 0.8 and 0.1"""
+        scores = torch.tensor([math.log(8), 0.0, 0.0])[None, :, None, None].repeat(1, 1, 1, 4)
+        got = student.pixel_cross_entropy(scores, torch.tensor([[[0, 1, 1, 2]]]), ignore_index=1)
         assert_same(got, torch.tensor((math.log(1.25) + math.log(10)) / 2))
 
     def test_large_logits(self, student):
@@ -143,14 +151,14 @@ class TestPixelCrossEntropy:
         assert_same(student.pixel_cross_entropy(scores, truth), torch.tensor(expected))
 
     def test_gradient(self, student):
-        """Three pixels with probabilities 3/4 and 1/4, labels 0, 1 and 255: the gradient is -1/8, 3/8, 0 for class 0"""
-        scores = torch.tensor([math.log(3), 0.0])[None, :, None, None].repeat(1, 1, 1, 3)  # (1, 2, 1, 3)
+        """Four pixels of probabilities 3/4 and 1/4, labels 0, 1, 255, 255: gradient for class 0 -1/8, 3/8, 0, 0"""
+        scores = torch.tensor([math.log(3), 0.0])[None, :, None, None].repeat(1, 1, 1, 4)  # (1, 2, 1, 4)
         kept = student.keep(scores.requires_grad_())
-        loss = student.pixel_cross_entropy.kept(kept, torch.tensor([[[0, 1, 255]]]))
+        loss = student.pixel_cross_entropy.kept(kept, torch.tensor([[[0, 1, 255, 255]]]))
         if loss.get("requires_grad") is not True:
             raise Mismatch("rule", "a loss that knows its gradient", "one that does not: nothing could be trained")
         loss.call("backward")
-        assert_same(kept.get("grad"), torch.tensor([[[[-0.125, 0.375, 0.0]], [[0.125, -0.375, 0.0]]]]))
+        assert_same(kept.get("grad"), torch.tensor([[[[-0.125, 0.375, 0, 0]], [[0.125, -0.375, 0, 0]]]]))
 
     def test_all_ignored(self, student):
         """Every pixel is ignored: the loss is 0, and so is the gradient that comes back from it"""
@@ -161,8 +169,12 @@ class TestPixelCrossEntropy:
         loss.call("backward")
         assert_same(kept.get("grad"), torch.zeros(1, 2, 1, 3))
 
-    def probe_levels(self, student):
-        look_at_gradient(student, [[[[300.5, 0.2, -250.0]], [[299.0, 1.0, -249.0]]]], [[[0, 1, 1]]])
+    def probe_nothing_valid(self, student):
+        for width in (1, 2):
+            student.pixel_cross_entropy(torch.ones(1, 2, 1, width), torch.full((1, 1, width), 255))
+
+    def probe_gradient_of_nothing(self, student):
+        look_at_gradient(student, [[[[1.0, 0.5]], [[0.2, 0.1]]]], [[[255, 255]]])
 
     def probe_far_apart(self, student):
         look_at_gradient(student, [[[[1.0, 0.0, 0.3]], [[0.5, 1000.0, -0.7]]]], [[[0, 0, 1]]])
@@ -177,10 +189,12 @@ class TestConfusionMatrix:
         assert_same(student.confusion_matrix(found, truth, 3), torch.tensor([[1, 2, 0], [0, 1, 0], [0, 0, 2]]))
 
     def test_ignored(self, student):
-        """Two of four pixels have the target 255, and do not count, whatever was predicted there"""
+        """Two of four pixels have the target 255, and do not count, whatever was predicted there; then all of them"""
         found, truth = torch.tensor([[1, 0], [0, 1]]), torch.tensor([[1, 255], [255, 0]])
         for everywhere in (found, torch.where(truth == 255, 255, found)):
             assert_same(student.confusion_matrix(everywhere, truth, 2), torch.tensor([[0, 1], [0, 1]]))
+        got = student.confusion_matrix(found, torch.full((2, 2), 255), 2)
+        assert_same(got, torch.zeros(2, 2, dtype=torch.int64))
 
     def test_other_ignored(self, student):
         """With ignore_index=1, pixels of class 1 do not count; a pixel of class 0 that was taken for 1 does"""
@@ -196,22 +210,24 @@ class TestConfusionMatrix:
         assert_same(got, torch.tensor([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]))
 
     def test_bytes(self, student):
-        """300 pixels of the last class, in bytes, all found: of 30 classes, and of 256 with ignore_index=-1"""
-        for num_classes, ignored in ((30, 255), (256, -1)):
-            labels = torch.full((300,), num_classes - 1, dtype=torch.uint8)
-            expected = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-            expected[-1, -1] = 300
-            assert_same(student.confusion_matrix(labels, labels, num_classes, ignored), expected)
+        """300 pixels of class 29 of 30, and a few others, in bytes: ignore_index is 255, then 285, in bytes also 29"""
+        labels = torch.tensor([29] * 300 + [2] * 5 + [3] * 7, dtype=torch.uint8)
+        expected = torch.zeros(30, 30, dtype=torch.int64)
+        expected[29, 29], expected[2, 2], expected[3, 3] = 300, 5, 7
+        for ignored in (255, 285):
+            assert_same(student.confusion_matrix(labels, labels, 30, ignored), expected)
 
     def test_labels_outside(self, student):
-        """With two classes, a label 2 raises ValueError, in the prediction as well as in the truth"""
-        good, bad = torch.tensor([[0, 1, 0]]), torch.tensor([[2, 1, 0]])
-        for pair in ((bad, good), (good, bad)):
-            with student.raises(ValueError):
-                student.confusion_matrix(*pair, 2)
+        """With three classes, a label -1 or 3 raises ValueError, in the prediction as well as in the truth"""
+        good = torch.tensor([[0, 1, 2, 2, 2]])
+        for label in (-1, 3):
+            bad = torch.tensor([[0, label, 1, 2, 2]])
+            for pair in ((bad, good), (good, bad)):
+                with student.raises(ValueError):
+                    student.confusion_matrix(*pair, 3)
 
-    def probe_many_classes(self, student):
-        student.confusion_matrix(torch.tensor([0, 255, 7, 2]), torch.tensor([1, 255, 255, 2]), 300)
+    def probe_nothing_valid(self, student):
+        student.confusion_matrix(torch.tensor([2, 0]), torch.tensor([255, 255]), 3)
 
     def probe_prediction_outside(self, student):
         student.confusion_matrix(torch.tensor([3, 1, 2, 0, 3, 1]), torch.tensor([0, 1, 2, 0, 1, 1]), 3)
@@ -268,3 +284,6 @@ class TestMeanIou:
         one = torch.tensor([[0, 0], [0, 1]])
         assert_same(student.mean_iou(one), 1.0)
         assert_same(student.mean_iou(0 * one), NAN)
+
+    def probe_nothing_seen(self, student):
+        student.mean_iou(torch.zeros(3, 3, dtype=torch.int64))
