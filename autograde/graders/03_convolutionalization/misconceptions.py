@@ -293,12 +293,6 @@ def momentum_forgotten(classifier, feature_shape):
 def layer_of_vectors_stays(classifier, feature_shape):
     """A layer for vectors is still there: `Flatten`, which makes a vector of every map, wherever it stands, or
     `BatchNorm1d`, which takes no maps."""
-    without_flatten = converted(classifier, feature_shape, norm=lambda old: old)
-    return nn.Sequential(*without_flatten, nn.Flatten())
-
-
-@variant(layer_of_vectors_stays, breaks=("test_every_place", "test_head_alone"))
-def flatten_at_the_end(classifier, feature_shape):
     return nn.Sequential(*converted(classifier, feature_shape), nn.Flatten())
 
 

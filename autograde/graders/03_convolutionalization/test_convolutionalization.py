@@ -66,7 +66,7 @@ class TestLinearToConv:
 
     def test_one_number(self, student, rng):
         """A kernel given as one number is square; 1 is a fully connected layer at every pixel"""
-        for side in (3, draw(rng, 4, 5), 1):
+        for side in (draw(rng, 3, 5), 1):
             dense = fill(rng, nn.Linear(4 * side**2, 3))
             features = random_tensor(rng, 2, 4, 5, 6)
             got = student.linear_to_conv.module(dense, 4, side)(features)
@@ -174,14 +174,13 @@ class TestConvolutionalize:
     @pytest.mark.weight(2)
     def test_batch_norm(self, student, rng):
         """Batch normalization of fully connected layers keeps weights, statistics and eps"""
-        for eps in (1e-5, 0.7):
-            network, maps = head(rng, nn.BatchNorm1d(5, eps)), random_tensor(rng, 2, 2, 4, 6)
-            got = student.convolutionalize.module(network, FEATURES)(maps)
-            assert_same(got, at_every_place(network, maps, FEATURES[1:]))
         network = fill(rng, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(5), nn.Linear(5, 3), nn.BatchNorm1d(3)))
         maps = random_tensor(rng, 2, 5, 3, 4)
         got = student.convolutionalize.module(network, (5, 1, 1))(maps)
         assert_same(got, at_every_place(network, maps, (1, 1)))
+        network, maps = head(rng, nn.BatchNorm1d(5, eps=0.7)), random_tensor(rng, 2, 2, 4, 6)
+        got = student.convolutionalize.module(network, FEATURES)(maps)
+        assert_same(got, at_every_place(network, maps, FEATURES[1:]))
 
     def test_batch_norm_in_training(self, student, rng):
         """In training mode it normalizes with the batch, and moves its own statistics as the original would"""
@@ -194,33 +193,29 @@ class TestConvolutionalize:
     def test_dropout(self, student, rng):
         """Dropout is kept with its probability: active in training, silent in evaluation"""
         windows = random_tensor(rng, 3, *FEATURES)
-        for probability in (1.0, 0.0):
-            network = head(rng, nn.Dropout(probability))
-            network.insert(1, nn.Dropout(1 - probability).eval())
-            converted = student.convolutionalize.module(network, FEATURES)
-            assert_same(converted(windows), window_scores(network, windows))
-            converted.call("train", keep=True)
-            assert_same(converted(windows), window_scores(network.train(), windows))
+        network = head(rng, nn.Dropout(1.0))
+        network.insert(1, nn.Dropout(0.0).eval())
+        converted = student.convolutionalize.module(network, FEATURES)
+        assert_same(converted(windows), window_scores(network, windows))
+        converted.call("train", keep=True)
+        assert_same(converted(windows), window_scores(network.train(), windows))
         difference = nn.Linear(12, 1, bias=False)  # of two features of one channel
         difference.weight.data = torch.eye(12)[:1] - torch.eye(12)[1:2]
-        differ = []
-        for probability in (0.5, 0.4):
-            dropping = nn.Sequential(nn.Flatten(), nn.Dropout(probability), difference).train()
-            converted = student.convolutionalize.module(dropping, (1, 3, 4))
-            outputs = converted.call("forward", torch.ones(64, 1, 3, 4), keep=True)  # random, so only looked at there
-            differ.append(outputs.call("any").item())
-        if not all(differ):
-            raise Mismatch("rule", "features dropped one by one", "whole channels dropped at once")
+        dropping = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), difference).train()
+        converted = student.convolutionalize.module(dropping, (1, 3, 4))
+        differ = []  # random outputs, so only looked at there; where whole channels are dropped they are all 0
+        for size in (64, 65):
+            differ.append(converted.call("forward", torch.ones(size, 1, 3, 4), keep=True).call("any"))
+        assert_same(differ, [torch.tensor(True)] * 2)
 
     def test_modes(self, student, rng):
         """Every layer stays in its mode, training or evaluation, also when they differ"""
         windows = random_tensor(rng, 4, *FEATURES)
-        for mode in (True, False):
-            network = head(rng, nn.BatchNorm1d(5), nn.Dropout(1.0)).append(nn.BatchNorm1d(3)).train(mode)
-            for layer in network[2:4]:
-                layer.train(not mode)
-            got = student.convolutionalize.module(network, FEATURES)(windows)
-            assert_same(got, window_scores(network, windows))
+        network = head(rng, nn.BatchNorm1d(5), nn.Dropout(1.0)).append(fill(rng, nn.BatchNorm1d(3))).train()
+        for layer in network[3], network[-1]:
+            layer.eval()
+        got = student.convolutionalize.module(network, FEATURES)(windows)
+        assert_same(got, window_scores(network, windows))
 
     def test_trains(self, student, rng):
         """Its weights train: as many as the classifier's, and on windows they get the same gradients"""
@@ -336,7 +331,7 @@ class TestMapSize:
     @pytest.mark.weight(2)
     def test_as_when_run(self, student, rng):
         """The size that running the layers gives, and the jump that their strides make"""
-        for _ in range(6):
+        for _ in range(4):
             layers = [conv(1, 1, 4, 3), conv(1, 1, draw(rng, 3, 5), draw(rng, 1, 2), draw(rng, 0, 2))]
             layers += [wide_pool(draw(rng, 2, 3), 2, 3), pool(5, 2, 1), conv(1, 1, 3, 1, 0, draw(rng, 1, 3))]
             size = draw(rng, 400, 600)
@@ -360,7 +355,7 @@ class TestMapSize:
 
     def test_rounding(self, student, rng):
         """Pixels that no kernel reaches are left over: each layer rounds down"""
-        for stride, padding in ((2, 1), (3, 1), (4, 2), (3, 2)):
+        for stride, padding in ((2, 1), (3, 2)):
             layers = [conv(1, 1, 4, stride, padding), pool(3, 2)]
             count = draw(rng, 4, 9)
             for positions in (2 * count + 1, 2 * count + 2):
