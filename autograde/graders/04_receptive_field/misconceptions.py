@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import operator
 
 import torch
 from torch import nn
@@ -61,7 +62,7 @@ def kernels_added_up(layers):
 
 @misconception("receptive_field", breaks="test_dilation", hint=2, source=STUDENTS)
 def dilation_times_kernel(layers):
-    """The span of a dilated kernel is wrong. Count the places from its first tap to its last on paper."""
+    """Dilation is not counted as it should be. Which taps does it spread, and how far is the first from the last?"""
     return walk(layers, size=lambda k, d, p: d * k - 1)
 
 
@@ -70,9 +71,14 @@ def dilation_left_out(layers):
     return walk(layers, size=lambda k, d, p: k - 1)
 
 
+@variant(dilation_times_kernel, breaks="test_dilation")
+def dilation_like_a_stride(layers):
+    return walk([layer | {"stride": layer["stride"] * layer.get("dilation", 1)} for layer in layers])
+
+
 @misconception("receptive_field", breaks=PADDING, hint=2, source=STUDENTS)
 def padding_with_the_other_sign(layers):
-    """Padding moves the start to a wrong place. How many places are in front of the map, how wide, on which side?"""
+    """Padding has another effect than it should. How many places are in front of the map, how wide, on which side?"""
     return walk(layers, start=lambda p: p)
 
 
@@ -96,10 +102,30 @@ def padding_behind_the_stride(layers):
     return *walk(layers)[:2], walk(layers, jump_first=True)[2]
 
 
-@misconception("receptive_field", breaks=PADDING, hint=1, source="students: padding makes the field smaller")
+@variant(padding_with_the_other_sign, breaks=PADDING)
 def padding_taken_from_the_size(layers):
-    """Padding is subtracted from the size. An output looks at as many places as before; some are in the padding."""
     return walk(layers, size=lambda k, d, p: (k - 1) * d - 2 * p)
+
+
+@variant(padding_with_the_other_sign, breaks=PADDING)
+def padding_added_to_the_size(layers):
+    return walk(layers, size=lambda k, d, p: (k - 1) * d + 2 * p)
+
+
+@misconception("receptive_field", breaks=("test_pooling", "test_published"), hint=1, source=STUDENTS)
+def poolings_left_out(layers):
+    """Poolings are left out, or only their stride counts. They look at windows, too."""
+    return walk([layer for layer in layers if layer["kind"] == "conv"])
+
+
+@variant(poolings_left_out, breaks=("test_pooling", "test_published"))
+def poolings_that_see_nothing(layers):
+    return walk([layer if layer["kind"] == "conv" else layer | {"kernel_size": 1, "padding": 0} for layer in layers])
+
+
+@variant(poolings_left_out, breaks=("test_pooling", "test_published"))
+def poolings_with_padding_only(layers):
+    return walk([layer if layer["kind"] == "conv" else layer | {"kernel_size": 1} for layer in layers])
 
 
 @misconception(
@@ -119,6 +145,18 @@ def centre_rounded_down(layers):
 @variant(centre_for_start, breaks=("test_strides", "test_padding"))
 def centre_rounded_up(layers):
     return *walk(layers)[:2], math.ceil(centre_for_start(layers)[2])
+
+
+@variant(centre_for_start, breaks=("test_strides", "test_padding"))
+def centre_from_half_a_pixel(layers):
+    return *walk(layers)[:2], centre_for_start(layers)[2] + 0.5
+
+
+@variant(centre_for_start, breaks=("test_strides", "test_padding"))
+def centre_rounded_in_every_layer(layers):
+    steps = [layer.get("dilation", 1) * (layer["kernel_size"] - 1) // 2 - layer.get("padding", 0) for layer in layers]
+    jumps = itertools.accumulate((layer["stride"] for layer in layers), operator.mul, initial=1)
+    return *walk(layers)[:2], sum(map(math.prod, zip(steps, jumps, strict=False)))
 
 
 @misconception("receptive_field", breaks=("test_strides", "test_padding", "test_no_layers"), hint=3, source=STUDENTS)
@@ -152,7 +190,7 @@ SEEN, POOLED = ("test_without_pooling", "test_with_pooling"), ("test_with_poolin
 
 @misconception("layers_to_see", breaks=SEEN, hint=1, source=STUDENTS)
 def more_than_asked(pixels, kernel, pool_every=None):
-    """The loop runs until more than `pixels` are seen. Exactly as many are enough."""
+    """One pixel too many is asked for: the loop runs until more than `pixels` are seen, or begins with none seen."""
     return grow(pixels + 1, kernel - 1, pool_every)
 
 
@@ -165,6 +203,27 @@ def whole_kernel(pixels, kernel, pool_every=None):
 @variant(whole_kernel, breaks=SEEN)
 def whole_kernel_from_nothing(pixels, kernel, pool_every=None):
     return grow(pixels, kernel, pool_every, seen=0)
+
+
+@variant(whole_kernel, breaks="test_without_pooling")
+def whole_kernel_without_pooling(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel - bool(pool_every), pool_every)
+
+
+@misconception("layers_to_see", breaks=SEEN, hint=1, source=STUDENTS)
+def one_too_few(pixels, kernel, pool_every=None):
+    """One convolution too few: with the number that is returned, fewer than `pixels` are seen."""
+    return max(0, grow(pixels, kernel - 1, pool_every) - 1)
+
+
+@variant(one_too_few, breaks="test_without_pooling")
+def rounded_down(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel - 1, pool_every) if pool_every else (pixels - 1) // (kernel - 1)
+
+
+@variant(one_too_few, breaks=SEEN)
+def rounded_down_with_pooling(pixels, kernel, pool_every=None):
+    return grow(pixels + 1, kernel - 1, pool_every) - 1
 
 
 @misconception("layers_to_see", breaks=POOLED, hint=2, source=STUDENTS)
@@ -185,6 +244,11 @@ def pooling_doubles_the_size(pixels, kernel, pool_every=None):
 
 
 @variant(pooling_doubles_the_size, breaks=POOLED)
+def only_the_size_doubles(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (2 * seen, jump))
+
+
+@variant(pooling_doubles_the_size, breaks=POOLED)
 def pooling_behind_the_last_doubles(pixels, kernel, pool_every=None):
     return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (2 * seen, 2 * jump), last=True)
 
@@ -193,12 +257,6 @@ def pooling_behind_the_last_doubles(pixels, kernel, pool_every=None):
 def jump_by_kernel(pixels, kernel, pool_every=None):
     """A pooling multiplies the jump by the convolutions' kernel. The jump grows by strides, not by kernels."""
     return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (seen + jump, kernel * jump))
-
-
-@misconception("layers_to_see", breaks="test_with_pooling", hint=3, source=STUDENTS)
-def pooling_one_early(pixels, kernel, pool_every=None):
-    """Each pooling comes one convolution too early, the first of them after `pool_every` - 1 convolutions."""
-    return grow(pixels, kernel - 1, pool_every, early=1)
 
 
 @misconception("layers_to_see", breaks=POOLED, hint=2, source=STUDENTS)
@@ -210,8 +268,23 @@ def poolings_counted(pixels, kernel, pool_every=None):
 
 @misconception("layers_to_see", breaks="test_last_is_a_convolution", hint=3, source=STUDENTS)
 def pooling_behind_the_last(pixels, kernel, pool_every=None):
-    """A pooling behind the last convolution counts, as if the chain could end with it."""
+    """Poolings stand where the chain has none, or are missing: one too early, one behind the last, only the first."""
     return grow(pixels, kernel - 1, pool_every, last=True)
+
+
+@variant(pooling_behind_the_last, breaks="test_with_pooling")
+def pooling_one_early(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel - 1, pool_every, early=1)
+
+
+@variant(pooling_behind_the_last, breaks=POOLED)
+def first_pooling_only(pixels, kernel, pool_every=None):
+    count, seen, jump = 0, 1, 1
+    while seen < pixels:
+        if count == pool_every:
+            seen, jump = seen + 1, 2
+        seen, count = seen + (kernel - 1) * jump, count + 1
+    return count
 
 
 def maps(layers, height, width):
@@ -230,8 +303,20 @@ ALL = ("test_convolutions", "test_pooling", "test_deep")
 
 @misconception("activation_bytes", breaks=("test_convolutions", "test_batch", "test_deep"), hint=1, source=STUDENTS)
 def picture_counted(layers, height, width, batch_size):
-    """The pictures are counted, too. The statement leaves them out: they are there before the network runs."""
+    """More than the layers' outputs is counted: the pictures, or the weights."""
     return 4 * batch_size * sum(map(math.prod, maps(layers, height, width)))
+
+
+@variant(picture_counted, breaks=ALL)
+def weights_counted(layers, height, width, batch_size, bias=0):
+    convolutions = [layer for layer in layers if layer["kind"] == "conv"]
+    weights = [one["out_channels"] * (one["in_channels"] * one["kernel_size"] ** 2 + bias) for one in convolutions]
+    return 4 * (numbers_for_bytes(layers, height, width, batch_size) + sum(weights))
+
+
+@variant(picture_counted, breaks=ALL)
+def weights_and_biases_counted(layers, height, width, batch_size):
+    return weights_counted(layers, height, width, batch_size, bias=1)
 
 
 @misconception("activation_bytes", breaks=ALL, hint=1, source=STUDENTS)
@@ -247,7 +332,7 @@ def largest_output_only(layers, height, width, batch_size):
 
 @misconception("activation_bytes", breaks=(*ALL, "test_nothing"), hint=1, source=STUDENTS)
 def numbers_for_bytes(layers, height, width, batch_size):
-    """The numbers are counted, but the bytes are not right: how many does one float32 take?"""
+    """The numbers are counted, but not their bytes: how many does a float32 take, how often is each number kept?"""
     return batch_size * sum(map(math.prod, maps(layers, height, width)[1:]))
 
 
@@ -277,16 +362,59 @@ def pooled_maps_left_out(layers, height, width, batch_size):
 
 @misconception("activation_bytes", breaks=(*ALL[:2], "test_nothing"), hint=2, source=STUDENTS)
 def size_before_the_layer(layers, height, width, batch_size):
-    """Each map is counted with the height and width that it had before the layer."""
+    """What goes into a layer is counted, or its size, or its channels. Asked for is what comes out."""
     found = maps(layers, height, width)
     return 4 * batch_size * sum(after[0] * before[1] * before[2] for before, after in itertools.pairwise(found))
 
 
-@misconception("activation_bytes", breaks=ALL, hint=2, source=STUDENTS)
+@variant(size_before_the_layer, breaks=ALL)
 def channels_of_the_input(layers, height, width, batch_size):
-    """Each map is counted with the channels that go into the convolution, not with those that come out."""
     found = maps(layers, height, width)
     return 4 * batch_size * sum(before[0] * after[1] * after[2] for before, after in itertools.pairwise(found))
+
+
+@variant(size_before_the_layer, breaks=ALL)
+def inputs_counted(layers, height, width, batch_size):
+    return 4 * batch_size * sum(map(math.prod, maps(layers, height, width)[:-1])) if layers else 0
+
+
+def counted_as(layers, height, width, batch_size, size):
+    """Bytes, with a rule of one's own for the size behind a layer: (size before, k, s, p, d) to size."""
+    total, channels = 0, 1
+    for layer in layers:
+        words = layer["kernel_size"], layer["stride"], layer.get("padding", 0), layer.get("dilation", 1)
+        height, width = size(height, *words), size(width, *words)
+        channels = layer.get("out_channels", channels)
+        total += channels * height * width
+    return 4 * batch_size * total
+
+
+@misconception("activation_bytes", breaks="test_dilation", hint=3, source=STUDENTS)
+def dilation_not_in_the_size(layers, height, width, batch_size):
+    """Some maps have another height and width: kernel, stride, padding and dilation all count, as in `map_size`."""
+    return counted_as(layers, height, width, batch_size, lambda n, k, s, p, d: (n + 2 * p - k) // s + 1)
+
+
+@variant(dilation_not_in_the_size, breaks=ALL[:2])
+def size_by_stride_or_kernel(layers, height, width, batch_size):
+    rule = lambda n, k, s, p, d: n // s if s > 1 else n + 2 * p - d * (k - 1)  # noqa: E731
+    return counted_as(layers, height, width, batch_size, rule)
+
+
+@variant(dilation_not_in_the_size, breaks=ALL[:2])
+def size_by_stride_alone(layers, height, width, batch_size):
+    return counted_as(layers, height, width, batch_size, lambda n, k, s, p, d: n // s)
+
+
+@variant(dilation_not_in_the_size, breaks="test_convolutions")
+def padding_not_in_the_size(layers, height, width, batch_size):
+    return counted_as(layers, height, width, batch_size, lambda n, k, s, p, d: (n - d * (k - 1) - 1) // s + 1)
+
+
+@variant(dilation_not_in_the_size, breaks=("test_pooling", "test_convolutions"))
+def last_place_forgotten(layers, height, width, batch_size):
+    rule = lambda n, k, s, p, d: (n + 2 * p - d * (k - 1) - 1) // s  # noqa: E731
+    return counted_as(layers, height, width, batch_size, rule)
 
 
 @misconception("activation_bytes", breaks=ALL, hint=2, source=STUDENTS)
@@ -369,6 +497,15 @@ def strides_of_convolutions_kept(network):
     return nn.Sequential(*layers)
 
 
+@variant(only_convolutions_dilated, breaks=("test_strided_convolutions", "test_same_layers"))
+def strides_of_convolutions_forgotten(network):
+    layers = strides_of_convolutions_kept(network)
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            layer.stride = 1
+    return layers
+
+
 @misconception("dilate", breaks=STRIDED, hint=2, source=STUDENTS)
 def strides_added(network):
     """The strides before a layer are added up. Behind strides of 3 and 2, taps lay neither 5 nor 4 pixels apart."""
@@ -388,7 +525,7 @@ def strides_added_up_from_one(network):
 
 @misconception("dilate", breaks=EVERYWHERE, hint=2, source=STUDENTS)
 def last_stride_only(network):
-    """A kernel is dilated by one stride only, that of a layer before it. Every stride before it has spread its taps."""
+    """Kernels are dilated by one number only, a stride before them or 2. Every stride before has spread their taps."""
     return convert(copies(network), jump_after=lambda jump, stride: stride)
 
 
@@ -397,15 +534,30 @@ def last_stride_that_is_not_one(network):
     return convert(copies(network), jump_after=lambda jump, stride: stride if stride > 1 else jump)
 
 
+@variant(last_stride_only, breaks=STRIDED)
+def always_two(network):
+    return convert(copies(network), jump_after=lambda jump, stride: 2 if stride > 1 else jump)
+
+
 @misconception("dilate", breaks="test_dilated_before", hint=2, source="segmentation_models.pytorch#183")
 def own_dilation_overwritten(network):
-    """A dilation that a kernel already had is overwritten, or added to. How far apart did its taps lie, in pixels?"""
+    """A dilation from before is overwritten, added to, or handed on. How far apart did the taps lie, in pixels?"""
     return convert(copies(network), lambda own, jump, stride: jump)
 
 
 @variant(own_dilation_overwritten, breaks="test_dilated_before")
 def own_dilation_added(network):
     return convert(copies(network), lambda own, jump, stride: own + jump - 1)
+
+
+@variant(own_dilation_overwritten, breaks="test_dilated_before")
+def own_dilation_handed_on(network):
+    layers, jump = copies(network), 1
+    for layer in layers:
+        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
+            jump *= one(layer.dilation)
+            layer.dilation, jump, layer.stride = jump, jump * one(layer.stride), 1
+    return nn.Sequential(*layers)
 
 
 @misconception("dilate", breaks="test_in_two_places", hint=3, source=STUDENTS)
@@ -457,8 +609,20 @@ def gradient(network, shape, at=lambda side: side // 2):
 
 @misconception("gradient_receptive_field", breaks=("test_pooling", "test_nothing_hides"), hint=1, source=STUDENTS)
 def weights_as_they_are(model, input_shape):
-    """The network is measured as it is: dead ReLUs, zero weights and the losers of a pooling hide pixels."""
+    """Weights, biases or units are measured as they are. Where one of them is zero, it hides pixels."""
     return bounds(gradient(nn.Sequential(*copies(model)).eval(), input_shape) != 0)
+
+
+@variant(weights_as_they_are, breaks="test_nothing_hides")
+def weights_as_they_are_but_poolings(model, input_shape):
+    layers = [layer if isinstance(layer, nn.Conv2d) else averaged(layer) for layer in copies(model)]
+    return bounds(gradient(nn.Sequential(*layers).eval(), input_shape) != 0)
+
+
+def averaged(layer):
+    """An average pooling for a max-pooling."""
+    pooled = isinstance(layer, nn.MaxPool2d)
+    return nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding) if pooled else layer
 
 
 @misconception("gradient_receptive_field", breaks="test_pooling", hint=2, source=STUDENTS)
@@ -478,23 +642,60 @@ def dilation_of_pooling_lost(model, input_shape):
     return bounds(gradient(all_ones(nn.Sequential(*layers)), input_shape) > 0)
 
 
+LOST = ("test_nothing_hides", "test_gaps")
+
+
+def box_without(model, input_shape, **words):
+    """The box, with some settings of every layer set anew."""
+    network = all_ones(model)
+    for layer in network:
+        for word, value in words.items():
+            setattr(layer, word, value)
+    return bounds(gradient(network, input_shape) > 0)
+
+
+@misconception("gradient_receptive_field", breaks=LOST, hint=2, source=STUDENTS)
+def dilation_left_out_of_the_copy(model, input_shape):
+    """What is measured is another network: a kernel's sides, a padding, a dilation or a whole pooling got lost."""
+    return box_without(model, input_shape, dilation=(1, 1))
+
+
+@variant(dilation_left_out_of_the_copy, breaks="test_edges")
+def padding_left_out_of_the_copy(model, input_shape):
+    return box_without(model, input_shape, padding=(0, 0))
+
+
+@variant(dilation_left_out_of_the_copy, breaks=("test_gaps", "test_deep"))
+def square_kernels(model, input_shape):
+    network = nn.Sequential()
+    for layer in all_ones(model):
+        words = (one(getattr(layer, word)) for word in ("kernel_size", "stride", "padding", "dilation"))
+        network.append(all_ones(nn.Conv2d(1, 1, *words))[0])
+    return bounds(gradient(network, input_shape) > 0)
+
+
+@variant(dilation_left_out_of_the_copy, breaks="test_pooling")
+def poolings_left_out_of_the_copy(model, input_shape):
+    layers = [layer for layer in _layers(model) if isinstance(layer, nn.Conv2d)]
+    return bounds(gradient(all_ones(nn.Sequential(*layers)), input_shape) > 0)
+
+
 PLACES = ("test_convolutions", "test_even_maps", "test_gaps")
 ORDER = ("test_convolutions", "test_gaps")
 
 
 @misconception("gradient_receptive_field", breaks=PLACES, hint=2, source=STUDENTS)
 def whole_map_measured(model, input_shape):
-    """The box belongs to all outputs together: the whole map was summed, not one place of it."""
+    """The box belongs to another output than the one at (h // 2, w // 2) of the map, or to all outputs together."""
     return bounds(gradient(all_ones(model), input_shape, at=lambda side: slice(None)) > 0)
 
 
-@misconception("gradient_receptive_field", breaks="test_even_maps", hint=2, source=STUDENTS)
+@variant(whole_map_measured, breaks="test_even_maps")
 def earlier_of_two_centres(model, input_shape):
-    """The box belongs to another output than the one at (h // 2, w // 2) of the map."""
     return bounds(gradient(all_ones(model), input_shape, at=lambda side: (side - 1) // 2) > 0)
 
 
-@variant(earlier_of_two_centres, breaks=PLACES)
+@variant(whole_map_measured, breaks=PLACES)
 def first_output(model, input_shape):
     return bounds(gradient(all_ones(model), input_shape, at=lambda side: 0) > 0)
 

@@ -94,6 +94,18 @@ class TestReceptiveField:
             [describe("conv", 4, 3, padding=1, dilation=2), describe("conv", 3, 2, padding=1, dilation=1)]
         )
 
+    def probe_padding(self, student, rng):
+        """Strides and paddings, without dilation"""
+        layers = [describe("conv", draw(rng, 6, 9), 3, padding=3, dilation=1)]
+        student.receptive_field(
+            [*layers, describe("conv", 4, 2, padding=2, dilation=1), describe("conv", 3, padding=1)]
+        )
+
+    def probe_dilation(self, student, rng):
+        """Strides and dilations, without padding"""
+        layers = [describe("conv", draw(rng, 3, 5), 3, padding=0, dilation=4)]
+        student.receptive_field([*layers, describe("conv", 4, 2, padding=0, dilation=3), describe("conv", 2)])
+
 
 def seen_after(count, kernel, pool_every):
     """Pixels that the last of `count` convolutions sees, written out layer by layer and followed backwards."""
@@ -205,7 +217,7 @@ class TestActivationBytes:
         layers = [
             between(1, 3, 3, dilation=draw(rng, 2, 4)),
             describe("pool", 2, 1, dilation=draw(rng, 2, 3)),
-            between(3, 2, 2, 2, dilation=draw(rng, 2, 4), padding=1),
+            between(3, 2, 2, 2, dilation=2 * draw(rng, 1, 2), padding=1),
         ]
         height, width = draw(rng, 16, 20), draw(rng, 21, 30)
         for rows in (height, height + 1):  # one of them leaves a row over
@@ -226,7 +238,7 @@ class TestActivationBytes:
 
     def test_nothing(self, student, rng):
         """No layers keep nothing: the pictures are not counted; a map of one pixel is"""
-        height, channels = draw(rng, 2, 9), draw(rng, 2, 9)
+        height, channels = draw(rng, 2, 9), draw(rng, 10, 15)
         assert_same(student.activation_bytes([between(1, channels, height)], height, height, 1), 4 * channels)
         assert_same(student.activation_bytes([], height, 9, 3), 0)
 
@@ -400,7 +412,7 @@ class TestGradientReceptiveField:
         """Chains of convolutions with strides, on pictures higher than wide and wider than high"""
         for height, width in ((31, 44), (46, 33)):
             network = nn.Sequential(
-                nn.Conv2d(2, 3, draw(rng, 2, 4), padding=draw(rng, 0, 1)),
+                nn.Conv2d(2, 3, draw(rng, 2, 4), padding=1),
                 nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(4, 2, draw(rng, 2, 3))),
             )
             fill(rng, network)
@@ -432,6 +444,9 @@ class TestGradientReceptiveField:
             *(nn.Conv2d(2, 3, 5, padding=2), nn.ReLU(), nn.Conv2d(3, 3, 3, dilation=2), nn.BatchNorm2d(3), nn.ReLU()),
             *(nn.Dropout(0.9), nn.Conv2d(3, 1, 2)),
         )
+        plain = nn.Sequential(nn.Conv2d(2, 3, 5), nn.Conv2d(3, 1, 4, stride=2))
+        fill(rng, plain)[0].weight.data[:, :, :2] = plain[0].weight.data[..., -1] = 0.0
+        measured(student, plain, 2, 20, 27)
         fill(rng, network)
         network[0].weight.data[:, :, 0] = network[0].weight.data[..., -1] = 0.0
         network[0].bias.data.fill_(-50.0 - draw(rng, 1, 9))
@@ -461,12 +476,16 @@ class TestGradientReceptiveField:
 
     def test_double_precision(self, student, rng):
         """A network of float64 is measured like one of float32"""
-        network = fill(
-            rng, nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 1, draw(rng, 2, 3)))
-        )
+        network = fill(rng, nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Conv2d(2, 1, draw(rng, 2, 3))))
         handle = student.keep(network)
         handle.call("double", keep=True)
         assert_same(student.gradient_receptive_field(handle, (1, 20, 27)), box(network, (1, 20, 27)))
+
+    def probe_zeros(self, student, rng):
+        """Zeros at the rim of a kernel, which hide the same pixels of every picture"""
+        network = fill(rng, nn.Sequential(nn.Conv2d(2, 3, 7, stride=2), nn.Conv2d(3, 2, 2)))
+        network[0].weight.data[:, :, -2:] = network[0].weight.data[..., :3] = 0.0
+        student.gradient_receptive_field(network, (2, draw(rng, 30, 35), draw(rng, 40, 49)))
 
     def probe_plain(self, student, rng):
         """Convolutions alone, random weights: gradients everywhere in the field"""

@@ -37,6 +37,14 @@ class TestReceptiveField:
         """Every layer says its padding and dilation"""
         student.receptive_field([conv(1, 1, 6, 3, 1, 2), conv(1, 1, 5, 2, 2, 3)])
 
+    def probe_padding(self, student):
+        """Strides and paddings, without dilation"""
+        student.receptive_field([conv(1, 1, 9, 3, 3), conv(1, 1, 5, 2, 2), conv(1, 1, 4, 1, 3)])
+
+    def probe_dilation(self, student):
+        """Strides and dilations, without padding"""
+        student.receptive_field([conv(1, 1, 4, 3, 0, 4), conv(1, 1, 6, 2, 0, 3), conv(1, 1, 2)])
+
 
 class TestLayersToSee:
     """layers_to_see: how many convolutions it takes"""
@@ -143,10 +151,10 @@ class TestDilate:
         assert_same(student.dilate.module(network)(pictures), one_by_one(network, pictures, 13))
 
     def test_dilated_before(self, student):
-        """Pooling 2 x 2, then a kernel 2 x 2 that was dilated by 3 already: windows of 8 x 8 at 2 x 3 places"""
-        network = numbered(nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 1, 2, dilation=3)))
-        pictures = waves(1, 1, 9, 10)
-        assert_same(student.dilate.module(network)(pictures), one_by_one(network, pictures, 8))
+        """Kernels 2 x 2 behind a pooling 2 x 2, the first dilated by 3 already: windows of 10 x 10 at 5 x 6 places"""
+        network = numbered(nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 2, 2, dilation=3), nn.Conv2d(2, 1, 2)))
+        pictures = waves(1, 1, 14, 15)
+        assert_same(student.dilate.module(network)(pictures), one_by_one(network, pictures, 10))
 
     def test_same_pooling_again(self, student):
         """One pooling 2 x 2 that stands in two places, a convolution 2 x 2 behind: windows of 8 x 8 at 2 x 3 places"""
@@ -215,6 +223,11 @@ class TestGradientReceptiveField:
         """Forty-five convolutions of 1 x 11 on 4 x 480 pixels: the centre sees columns 15 to 465 of its row"""
         network = nn.Sequential(*(nn.Conv2d(1, 1, (1, 11), padding=(0, 5)) for _ in range(45)))
         assert_same(student.gradient_receptive_field(network, (1, 4, 480)), (2, 2, 15, 465))
+
+    def probe_pooling(self, student):
+        """A pooling whose windows overlap, between convolutions"""
+        network = numbered(nn.Sequential(nn.Conv2d(1, 2, 4), nn.MaxPool2d(3, stride=2), nn.Conv2d(2, 1, 3)))
+        student.gradient_receptive_field(network, (1, 22, 35))
 
     def probe_plain(self, student):
         """Random weights and no other layers: every pixel of the field has a gradient"""
