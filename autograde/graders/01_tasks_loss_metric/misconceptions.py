@@ -254,10 +254,18 @@ def one_tall_picture(mask):
     return marked(tall, *borders(tall)).reshape(mask.shape)
 
 
-@variant(one_tall_picture, breaks="test_batches")
-def first_two_dimensions(mask):
-    labels = mask.movedim((0, 1), (-2, -1))
-    return marked(labels, *borders(labels)).movedim((-2, -1), (0, 1))
+def along(mask, rows, columns):
+    """The boundary with these two dimensions taken for rows and columns."""
+    labels = mask.movedim((rows, columns), (-2, -1))
+    return marked(labels, *borders(labels)).movedim((-2, -1), (rows, columns))
+
+
+ways(
+    one_tall_picture,
+    "test_batches",
+    first_two_dimensions=lambda mask: along(mask, 0, 1),
+    first_and_last_dimension=lambda mask: along(mask, 0, -1),
+)
 
 
 @variant(one_tall_picture, breaks="test_batches")
@@ -322,6 +330,7 @@ ways(
     overwritten,
     ("test_patches", "test_single_pixels"),
     overwritten_the_other_way_round=lambda mask: overwritten(mask.flip(-2, -1)).flip(-2, -1),
+    overwritten_by_rows=lambda mask: overwritten(mask.mT).mT,
     only_columns_compared=lambda mask: marked(mask, False, borders(mask)[1]),
     only_rows_compared=lambda mask: marked(mask, borders(mask)[0], False),
 )
@@ -408,6 +417,7 @@ ways(
     divided_by_all_pixels,
     "test_other_ignore_index",
     counted_as_class_zero=loss(mean=lambda losses, valid: losses.mean()),
+    in_the_sum_only=loss(mean=lambda losses, valid: losses.sum() / valid.sum().clamp(min=1)),
     always_255_ignored=lambda logits, target, ignore_index=255: loss()(logits, target),
 )
 
