@@ -38,7 +38,7 @@ def jump_used_after_its_update(layers):
 
 @misconception("receptive_field", breaks=STRIDES, hint=2, source="calculators on the web that add up k - 1")
 def jump_left_out(layers):
-    """Every kernel counts as if its taps were one pixel apart. Behind a stride they are not: LeNet gets 15 pixels."""
+    """Taps count as if they were closer together than they are. How do all the strides before a layer spread them?"""
     return walk([layer | {"stride": 1} for layer in layers])[0], *walk(layers)[1:]
 
 
@@ -46,6 +46,15 @@ def jump_left_out(layers):
 def jump_left_out_everywhere(layers):
     size, _, start = walk([layer | {"stride": 1} for layer in layers])
     return size, walk(layers)[1], start
+
+
+@variant(jump_left_out, breaks=STRIDES)
+def strides_added_to_the_jump(layers):
+    size, jump, start = 1, 1, 0
+    for layer in layers:
+        size += (layer["kernel_size"] - 1) * layer.get("dilation", 1) * jump
+        start, jump = start - layer.get("padding", 0) * jump, jump + layer["stride"] - 1
+    return size, jump, start
 
 
 @misconception("receptive_field", breaks=STRIDES, hint=2, source=STUDENTS)
@@ -72,6 +81,11 @@ def dilation_left_out(layers):
 
 
 @variant(dilation_times_kernel, breaks="test_dilation")
+def dilation_as_free_places(layers):
+    return walk(layers, size=lambda k, d, p: (k - 1) * (d + 1 if d > 1 else 1))
+
+
+@variant(dilation_times_kernel, breaks="test_dilation")
 def dilation_like_a_stride(layers):
     return walk([layer | {"stride": layer["stride"] * layer.get("dilation", 1)} for layer in layers])
 
@@ -90,6 +104,17 @@ def padding_twice(layers):
 @variant(padding_with_the_other_sign, breaks="test_padding")
 def padding_in_pixels(layers):
     return *walk(layers)[:2], -sum(layer.get("padding", 0) for layer in layers)
+
+
+@variant(padding_with_the_other_sign, breaks=PADDING)
+def padding_in_the_last_jump(layers):
+    size, jump, _ = walk(layers)
+    return size, jump, padding_in_pixels(layers)[2] * jump
+
+
+@variant(padding_with_the_other_sign, breaks=PADDING)
+def padding_of_the_first_layer(layers):
+    return *walk(layers)[:2], -layers[0].get("padding", 0) if layers else 0
 
 
 @variant(padding_with_the_other_sign, breaks=PADDING)
@@ -255,8 +280,18 @@ def pooling_behind_the_last_doubles(pixels, kernel, pool_every=None):
 
 @misconception("layers_to_see", breaks=POOLED, hint=2, source=STUDENTS)
 def jump_by_kernel(pixels, kernel, pool_every=None):
-    """A pooling multiplies the jump by the convolutions' kernel. The jump grows by strides, not by kernels."""
+    """The jump behind a pooling is wrong: multiplied by the convolutions' kernel, added to, or left as it is."""
     return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (seen + jump, kernel * jump))
+
+
+@variant(jump_by_kernel, breaks=POOLED)
+def jump_stays(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (seen + jump, jump))
+
+
+@variant(jump_by_kernel, breaks=POOLED)
+def jump_plus_one(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel - 1, pool_every, lambda seen, jump: (seen + jump, jump + 1))
 
 
 @misconception("layers_to_see", breaks=POOLED, hint=2, source=STUDENTS)
@@ -266,15 +301,26 @@ def poolings_counted(pixels, kernel, pool_every=None):
     return count + (count - 1) // pool_every if pool_every and count else count
 
 
+@variant(poolings_counted, breaks=POOLED)
+def poolings_counted_behind_the_last(pixels, kernel, pool_every=None):
+    count = grow(pixels, kernel - 1, pool_every)
+    return count + count // pool_every if pool_every else count
+
+
 @misconception("layers_to_see", breaks="test_last_is_a_convolution", hint=3, source=STUDENTS)
 def pooling_behind_the_last(pixels, kernel, pool_every=None):
-    """Poolings stand where the chain has none, or are missing: one too early, one behind the last, only the first."""
+    """Poolings stand where the chain has none, or are missing: too early, behind the last, before the first."""
     return grow(pixels, kernel - 1, pool_every, last=True)
 
 
 @variant(pooling_behind_the_last, breaks="test_with_pooling")
 def pooling_one_early(pixels, kernel, pool_every=None):
     return grow(pixels, kernel - 1, pool_every, early=1)
+
+
+@variant(pooling_behind_the_last, breaks=POOLED)
+def pooling_before_the_first(pixels, kernel, pool_every=None):
+    return grow(pixels, kernel - 1, pool_every, early=pool_every or 0)
 
 
 @variant(pooling_behind_the_last, breaks=POOLED)
@@ -402,6 +448,15 @@ def size_by_stride_or_kernel(layers, height, width, batch_size):
 
 
 @variant(dilation_not_in_the_size, breaks=ALL[:2])
+def shrunk_by_all_layers_again(layers, height, width, batch_size):
+    total = 0
+    for end in range(1, len(layers) + 1):
+        channels, height, width = maps(layers[:end], height, width)[-1]
+        total += channels * height * width
+    return 4 * batch_size * total
+
+
+@variant(dilation_not_in_the_size, breaks=ALL[:2])
 def size_by_stride_alone(layers, height, width, batch_size):
     return counted_as(layers, height, width, batch_size, lambda n, k, s, p, d: n // s)
 
@@ -506,6 +561,17 @@ def strides_of_convolutions_forgotten(network):
     return layers
 
 
+@variant(only_convolutions_dilated, breaks=("test_sliding_window", "test_own_places"))
+def strides_of_poolings_forgotten(network):
+    layers, jump = copies(network), 1
+    for layer in layers:
+        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
+            layer.dilation = one(layer.dilation) * jump
+            jump *= one(layer.stride) if isinstance(layer, nn.Conv2d) else 1
+            layer.stride = 1
+    return nn.Sequential(*layers)
+
+
 @misconception("dilate", breaks=STRIDED, hint=2, source=STUDENTS)
 def strides_added(network):
     """The strides before a layer are added up. Behind strides of 3 and 2, taps lay neither 5 nor 4 pixels apart."""
@@ -548,6 +614,15 @@ def own_dilation_overwritten(network):
 @variant(own_dilation_overwritten, breaks="test_dilated_before")
 def own_dilation_added(network):
     return convert(copies(network), lambda own, jump, stride: own + jump - 1)
+
+
+@variant(own_dilation_overwritten, breaks="test_dilated_before")
+def own_dilation_of_poolings_overwritten(network):
+    layers = convert(copies(network))
+    for layer, overwritten in zip(layers, own_dilation_overwritten(network), strict=True):
+        if isinstance(layer, nn.MaxPool2d):
+            layer.dilation = overwritten.dilation
+    return layers
 
 
 @variant(own_dilation_overwritten, breaks="test_dilated_before")

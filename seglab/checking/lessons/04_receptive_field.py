@@ -151,10 +151,10 @@ class TestDilate:
         assert_same(student.dilate.module(network)(pictures), one_by_one(network, pictures, 13))
 
     def test_dilated_before(self, student):
-        """Kernels 2 x 2 behind a pooling 2 x 2, the first dilated by 3 already: windows of 10 x 10 at 5 x 6 places"""
-        network = numbered(nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 2, 2, dilation=3), nn.Conv2d(2, 1, 2)))
-        pictures = waves(1, 1, 14, 15)
-        assert_same(student.dilate.module(network)(pictures), one_by_one(network, pictures, 10))
+        """Pooling 3 x 3, stride 2; then 2 x 2 kernels dilated by 3 and 2 already: windows of 13 x 13 at 4 x 5 places"""
+        layers = nn.MaxPool2d(3, 2), nn.Conv2d(1, 1, 2, dilation=3), nn.MaxPool2d(2, 1, dilation=2)
+        network, pictures = numbered(nn.Sequential(*layers)), waves(1, 1, 16, 17)
+        assert_same(student.dilate.module(network)(pictures), one_by_one(network, pictures, 13))
 
     def test_same_pooling_again(self, student):
         """One pooling 2 x 2 that stands in two places, a convolution 2 x 2 behind: windows of 8 x 8 at 2 x 3 places"""

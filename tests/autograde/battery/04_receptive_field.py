@@ -208,6 +208,50 @@ def from_the_end_without_dilation(layers):
     return size, jump, start
 
 
+@wrong("receptive_field", "padding_with_the_other_sign")
+def paddings_with_the_last_jump(layers):
+    """All paddings are added and multiplied by the jump of the last map."""
+    size, jump, padded = 1, 1, 0
+    for layer in layers:
+        size += (layer["kernel_size"] - 1) * layer.get("dilation", 1) * jump
+        jump *= layer["stride"]
+        padded += layer.get("padding", 0)
+    return size, jump, -padded * jump
+
+
+@wrong("receptive_field", "jump_left_out")
+def jumps_added(layers):
+    """Strides are added up to a jump instead of multiplied."""
+    size, jump, start = 1, 1, 0
+    for layer in layers:
+        size += (layer["kernel_size"] - 1) * layer.get("dilation", 1) * jump
+        start -= layer.get("padding", 0) * jump
+        jump += layer["stride"] - 1
+    return size, jump, start
+
+
+@wrong("receptive_field", "dilation_times_kernel")
+def holes_of_d_places(layers):
+    """A kernel with dilation d is taken for one with d places free between two taps."""
+    size, jump, start = 1, 1, 0
+    for layer in layers:
+        k, d = layer["kernel_size"], layer.get("dilation", 1)
+        span = k + (k - 1) * d if d > 1 else k
+        size, start = size + (span - 1) * jump, start - layer.get("padding", 0) * jump
+        jump *= layer["stride"]
+    return size, jump, start
+
+
+@wrong("receptive_field", "padding_with_the_other_sign")
+def padding_only_of_the_first(layers):
+    """Only the first layer's padding moves the start."""
+    size, jump = 1, 1
+    for layer in layers:
+        size += (layer["kernel_size"] - 1) * layer.get("dilation", 1) * jump
+        jump *= layer["stride"]
+    return size, jump, -layers[0].get("padding", 0) if layers else 0
+
+
 # --------------------------------------------------------------------------- layers_to_see
 
 
@@ -412,6 +456,51 @@ def last_before(pixels, kernel, pool_every=None):
         n += 1
 
 
+@wrong("layers_to_see", "pooling_sees_nothing")
+def pooling_as_wide_as_the_kernel(pixels, kernel, pool_every=None):
+    """A pooling adds as much as a convolution does."""
+    size, jump, n = 1, 1, 0
+    while size < pixels:
+        if pool_every and n and n % pool_every == 0:
+            size += (kernel - 1) * jump
+            jump *= 2
+        size += (kernel - 1) * jump
+        n += 1
+    return n
+
+
+@wrong("layers_to_see", "jump_by_kernel")
+def jump_stays(pixels, kernel, pool_every=None):
+    """A pooling adds its pixel, but the jump stays 1."""
+    size, n = 1, 0
+    while size < pixels:
+        if pool_every and n and n % pool_every == 0:
+            size += 1
+        size += kernel - 1
+        n += 1
+    return n
+
+
+@wrong("layers_to_see", "pooling_behind_the_last")
+def pooling_before_the_first(pixels, kernel, pool_every=None):
+    """0 is a multiple of everything, so a pooling stands before the first convolution as well."""
+    size, jump, n = 1, 1, 0
+    while size < pixels:
+        if pool_every and n % pool_every == 0:
+            size += jump
+            jump *= 2
+        size += (kernel - 1) * jump
+        n += 1
+    return n
+
+
+@wrong("layers_to_see", "poolings_counted")
+def poolings_counted_behind_the_last(pixels, kernel, pool_every=None):
+    """Poolings are counted, one behind the last group as well."""
+    n = right_lists(pixels, kernel, pool_every)
+    return n + n // pool_every if pool_every else n
+
+
 # --------------------------------------------------------------------------- activation_bytes
 
 
@@ -572,6 +661,40 @@ def in_channels_counted(layers, height, width, batch_size):
 def gradients_too(layers, height, width, batch_size):
     """Twice the bytes, because the backward pass keeps a gradient of every output."""
     return 2 * 4 * batch_size * sum(c * h * w for c, h, w in _walk(layers, height, width)[1:])
+
+
+@wrong("activation_bytes", "batch_left_out", "pooled_maps_left_out")
+def one_picture_without_poolings(layers, height, width, batch_size):
+    """Neither the batch nor the poolings count."""
+    found = zip(layers, _walk(layers, height, width)[1:], strict=True)
+    return sum(4 * c * h * w for layer, (c, h, w) in found if layer["kind"] == "conv")
+
+
+@wrong("activation_bytes", "dilation_not_in_the_size")
+def shrunk_twice(layers, height, width, batch_size):
+    """Sizes that are already behind some layers go through all of these again."""
+    total, channels = 0, 0
+    for n, layer in enumerate(layers, 1):
+        channels = layer.get("out_channels", channels)
+        height, width = map_size(height, layers[:n])[0], map_size(width, layers[:n])[0]
+        total += channels * height * width
+    return 4 * batch_size * total
+
+
+@wrong("activation_bytes", "size_before_the_layer")
+def prefix_one_short(layers, height, width, batch_size):
+    """The slice ends one layer early."""
+    total, channels = 0, None
+    for n, layer in enumerate(layers):
+        channels = layer["out_channels"] if layer["kind"] == "conv" else channels
+        total += channels * map_size(height, layers[:n])[0] * map_size(width, layers[:n])[0]
+    return 4 * batch_size * total
+
+
+@wrong("activation_bytes")
+def channels_left_out(layers, height, width, batch_size):
+    """Maps are counted as if they had one channel."""
+    return 4 * batch_size * sum(h * w for _, h, w in _walk(layers, height, width)[1:])
 
 
 # --------------------------------------------------------------------------- dilate
@@ -814,6 +937,57 @@ def strides_only(network):
     return nn.Sequential(*layers)
 
 
+@wrong("dilate", "only_convolutions_dilated")
+def pooling_strides_do_not_count(network):
+    """Only strides of convolutions dilate what follows."""
+    layers, jump = copied_layers(network), 1
+    for layer in layers:
+        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
+            layer.dilation = number(layer.dilation) * jump
+            jump *= number(layer.stride) if isinstance(layer, nn.Conv2d) else 1
+            layer.stride = 1
+    return nn.Sequential(*layers)
+
+
+@wrong("dilate", "own_dilation_overwritten")
+def dilation_of_poolings_overwritten(network):
+    """A convolution keeps its old dilation as a factor, a pooling does not."""
+    layers, jump = copied_layers(network), 1
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            layer.dilation = (jump * layer.dilation[0], jump * layer.dilation[1])
+        elif isinstance(layer, nn.MaxPool2d):
+            layer.dilation = jump
+        else:
+            continue
+        jump *= number(layer.stride)
+        layer.stride = 1
+    return nn.Sequential(*layers)
+
+
+@wrong("dilate")
+def kernels_for_strides(network):
+    """The jump grows by a pooling's kernel, not by its stride."""
+    layers, jump = copied_layers(network), 1
+    for layer in layers:
+        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
+            layer.dilation = number(layer.dilation) * jump
+            jump *= number(layer.kernel_size if isinstance(layer, nn.MaxPool2d) else layer.stride)
+            layer.stride = 1
+    return nn.Sequential(*layers)
+
+
+@wrong("dilate", "own_stride_dilates", "own_dilation_overwritten")
+def own_stride_and_nothing_old(network):
+    """The own stride dilates, and the old dilation is lost."""
+    layers, jump = copied_layers(network), 1
+    for layer in layers:
+        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
+            jump *= number(layer.stride)
+            layer.dilation, layer.stride = jump, 1
+    return nn.Sequential(*layers)
+
+
 # --------------------------------------------------------------------------- gradient_receptive_field
 
 
@@ -1022,4 +1196,50 @@ def random_weights_in_the_copy(model, input_shape):
     x = torch.rand(1, *input_shape, dtype=torch.float64, requires_grad=True)
     y = network(x)
     y[0, :, y.shape[2] // 2, y.shape[3] // 2].sum().backward()
+    return _box((x.grad[0] != 0).any(0))
+
+
+@wrong("gradient_receptive_field", "weights_as_they_are")
+def union_over_pictures(model, input_shape):
+    """The model itself, on twenty random pictures together."""
+    torch.manual_seed(0)
+    x = torch.rand(20, *input_shape, requires_grad=True)
+    y = copy.deepcopy(model).float().eval()(x)
+    y[:, :, y.shape[2] // 2, y.shape[3] // 2].sum().backward()
+    return _box((x.grad != 0).any(0).any(0))
+
+
+@wrong("gradient_receptive_field", "whole_map_measured")
+def centre_from_the_picture(model, input_shape):
+    """The centre of the picture divided by the map's ratio, rounded: often another output."""
+
+    def place(out):
+        return tuple(min(n - 1, (n + 1) // 2) for n in out.shape[2:])
+
+    return _box(_gradient(_ones_network(model), input_shape, place=place) != 0)
+
+
+@wrong("gradient_receptive_field", "size_for_end")
+def heights_and_widths(model, input_shape):
+    """Returned as first row, number of rows, first column, number of columns."""
+    top, bottom, left, right = _box(_gradient(_ones_network(model), input_shape) != 0)
+    return top, bottom - top + 1, left, right - left + 1
+
+
+@wrong("gradient_receptive_field", "weights_as_they_are", "max_pooling_kept")
+def absolute_weights(model, input_shape):
+    """Absolute weights, no biases, average poolings: weights of zero and dilated poolings hide pixels."""
+    layers = []
+    for layer in copied_layers(model):
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data.abs_()
+            layer.bias = None
+            layers.append(layer)
+        elif isinstance(layer, nn.MaxPool2d):
+            layers.append(nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding))
+        elif isinstance(layer, nn.AvgPool2d):
+            layers.append(layer)
+    x = torch.ones(1, *input_shape, dtype=torch.float64, requires_grad=True)
+    y = nn.Sequential(*layers).double()(x)
+    y[:, :, y.shape[2] // 2, y.shape[3] // 2].sum().backward()
     return _box((x.grad[0] != 0).any(0))
