@@ -7,6 +7,7 @@ students receive holds nothing of what is hidden, and the function that was grad
 import ast
 import copy
 import functools
+import inspect
 import json
 import math
 import re
@@ -290,7 +291,8 @@ def _named(subject) -> Gate:
 
 def _ways_to_write(wrong: Callable, right: Callable) -> dict[str, Callable]:
     """A wrong answer as it is, by somebody who refuses what is to be refused, and by somebody who never does."""
-    if isinstance(wrong, type):
+    refuses = "raise " in inspect.getsource(right)
+    if isinstance(wrong, type) or not refuses:
         return {"as it is": wrong}
 
     def refusal(args, kwargs):
