@@ -314,6 +314,7 @@ def sliding_window_scores(classifier, image: Tensor, window: int, stride: int, b
 #   number of classes.
 # * *A dimension is missing*: `squeeze` also removes the class, or the row, if there is just one.
 # * *All scores lie between 0 and 1*: leave out the softmax.
+# * *The network in training mode fails*: do not call `eval()`; whoever passes the network has chosen its mode.
 #
 # </details>
 

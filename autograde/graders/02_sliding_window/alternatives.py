@@ -100,11 +100,11 @@ def by_distances(scores, image_size, window, stride):
 
 @alternative("scores_to_mask")
 def by_loops(scores, image_size, window, stride):
-    def nearest(pixel, count):
+    def interpolate(pixel, count):
         return min(range(count), key=lambda i: (abs(2 * pixel - 2 * i * stride - window + 1), i))
 
-    rows = [nearest(y, scores.shape[1]) for y in range(image_size[0])]
-    cols = [nearest(x, scores.shape[2]) for x in range(image_size[1])]
+    rows = [interpolate(y, scores.shape[1]) for y in range(image_size[0])]
+    cols = [interpolate(x, scores.shape[2]) for x in range(image_size[1])]
     mask = torch.empty(image_size, dtype=torch.long)
     for y, row in enumerate(rows):
         for x, col in enumerate(cols):

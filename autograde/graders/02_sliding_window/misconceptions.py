@@ -95,15 +95,26 @@ def reshaped_instead_of_permuted(image, window, stride):
     return windows.reshape(windows.shape[1], windows.shape[2], len(image), window, window)
 
 
+@variant(reshaped_instead_of_permuted, breaks=("test_every_window", "test_no_copy"))
+def columns_of_pixels_reshaped(image, window, stride):
+    rows, cols = extract_windows(image, window, stride).shape[:2]
+    return nn.functional.unfold(image[None], window, stride=stride).reshape(rows, cols, len(image), window, window)
+
+
 @misconception("extract_windows", breaks=("test_every_window", "test_no_copy"), hint=3, source="students' answers")
 def channels_left_in_front(image, window, stride):
-    """The channels stand in another place than the third: in front, or at the end."""
+    """The channels stand in another place than the third: in front, at the end, or between rows and columns."""
     return image.unfold(1, window, stride).unfold(2, window, stride)
 
 
 @variant(channels_left_in_front, breaks=("test_every_window", "test_no_copy"))
 def channels_at_the_end(image, window, stride):
     return extract_windows(image, window, stride).movedim(2, -1)
+
+
+@variant(channels_left_in_front, breaks=("test_every_window", "test_no_copy"))
+def channels_between_rows_and_columns(image, window, stride):
+    return extract_windows(image, window, stride).movedim(2, 1)
 
 
 @misconception("extract_windows", breaks=("test_every_window", "test_gaps"), hint=2, source="students' answers")
@@ -212,6 +223,11 @@ def columns_times_rows(classifier, image, window, stride, batch_size):
 
 
 @variant(columns_times_rows, breaks="test_every_window")
+def filled_column_by_column(classifier, image, window, stride, batch_size):
+    return columns_times_rows(classifier, image, window, stride, batch_size).mT
+
+
+@variant(columns_times_rows, breaks="test_every_window")
 def map_transposed(classifier, image, window, stride, batch_size):
     return sliding_window_scores(classifier, image, window, stride, batch_size).mT
 
@@ -246,8 +262,8 @@ def labels_returned(classifier, image, window, stride, batch_size):
 @misconception("sliding_window_scores", breaks="test_number_of_calls", hint=2, source="students' answers")
 @torch.no_grad()
 def last_batch_lost(classifier, image, window, stride, batch_size):
-    """The windows that are left over when the last batch is not full are never classified: their scores are missing,
-    or 0."""
+    """The windows of the last batch are never classified, at least where it is not full: their scores are missing, or
+    0."""
     windows = extract_windows(image, window, stride)
     rows, cols = windows.shape[:2]
     windows, scores = windows.flatten(0, 1), []
@@ -261,6 +277,14 @@ def last_batch_left_at_zero(classifier, image, window, stride, batch_size):
     scores = sliding_window_scores(classifier, image, window, stride, batch_size)
     count = scores[0].numel()
     scores.flatten(1)[:, count - count % batch_size :] = 0
+    return scores
+
+
+@variant(last_batch_lost, breaks="test_number_of_calls")
+def last_batch_never_run(classifier, image, window, stride, batch_size):
+    scores = sliding_window_scores(classifier, image, window, stride, batch_size)
+    count = scores[0].numel()
+    scores.flatten(1)[:, max(batch_size, (count - 1) // batch_size * batch_size) :] = 0
     return scores
 
 
@@ -378,7 +402,7 @@ def paint(scores, image_size, stride, first, side, margin=0):
 
 @misconception("scores_to_mask", breaks=("test_centres", "test_leftover_margin"), hint=1, source="students' answers")
 def label_at_the_corner(scores, image_size, window, stride):
-    """Each label begins at its window's top left corner, so the whole map is shifted by half a window."""
+    """Each label is laid at its window's top left corner instead of its centre: the whole map is shifted."""
     return lay(scores, image_size, lambda pixel: pixel // stride)
 
 
@@ -392,10 +416,22 @@ def blocks_at_the_corner(scores, image_size, window, stride):
     return paint(scores, image_size, stride, 0, stride)
 
 
+@variant(label_at_the_corner, breaks=("test_centres", "test_leftover_margin"))
+def nearest_corner(scores, image_size, window, stride):
+    return lay(scores, image_size, nearest(1, stride))
+
+
 @misconception("scores_to_mask", breaks=("test_centres", "test_leftover_margin"), hint=1, source="resizing the map")
 def stretched_to_picture(scores, image_size, window, stride):
     """The map is stretched over the whole picture, margins included: objects grow and move outwards."""
     rows, cols = (torch.arange(size) * n // size for size, n in zip(image_size, scores.shape[1:], strict=True))
+    return scores.argmax(0)[rows[:, None], cols]
+
+
+@variant(stretched_to_picture, breaks=("test_centres", "test_leftover_margin"))
+def stretched_by_pixel_centres(scores, image_size, window, stride):
+    sides = zip(image_size, scores.shape[1:], strict=True)
+    rows, cols = (((torch.arange(size) + 0.5) * count / size).long() for size, count in sides)
     return scores.argmax(0)[rows[:, None], cols]
 
 
@@ -417,6 +453,11 @@ def centre_half_a_pixel_early(scores, image_size, window, stride):
     return lay(scores, image_size, lambda pixel: torch.ceil((pixel - (window - 1) // 2) / stride - 0.5))
 
 
+@variant(centre_half_a_pixel_off, breaks="test_centres")
+def rounded_from_half_the_window(scores, image_size, window, stride):
+    return lay(scores, image_size, lambda pixel: torch.round((pixel - window / 2) / stride))
+
+
 @misconception("scores_to_mask", breaks="test_equal_distance", hint=3, source="students' answers")
 def later_window_wins(scores, image_size, window, stride):
     """Where two windows are equally near, the later one wins, always or sometimes (`round` takes the even one)."""
@@ -430,8 +471,8 @@ def rounded_to_even(scores, image_size, window, stride):
 
 @misconception("scores_to_mask", breaks=("test_centres", "test_one_window"), hint=2, source="the lecture's paint")
 def margin_left(scores, image_size, window, stride):
-    """The margin does not take the nearest window: it keeps what the mask was filled with, such as 0 or 255, or gets
-    labels from the opposite side."""
+    """Pixels in the margin, or in no window at all, do not take the nearest window: they keep what the mask was filled
+    with, such as 0 or 255, or get labels from the opposite side."""
     return paint(scores, image_size, stride, (window - stride) // 2, stride, margin=255)
 
 
@@ -452,6 +493,12 @@ def nothing_beyond_the_centres(scores, image_size, window, stride, fill=0):
 @variant(margin_left, breaks=("test_centres", "test_one_window"))
 def unknown_beyond_the_centres(scores, image_size, window, stride):
     return nothing_beyond_the_centres(scores, image_size, window, stride, fill=255)
+
+
+@variant(margin_left, breaks="test_leftover_margin")
+def nothing_between_windows(scores, image_size, window, stride):
+    covered = paint(torch.ones(1, *scores.shape[1:]), image_size, stride, 0, window, margin=-1) == 0
+    return lay(scores, image_size, nearest(window, stride)) * covered
 
 
 @variant(margin_left, breaks="test_centres")
@@ -514,6 +561,11 @@ def all_windows_vote(scores, image_size, window, stride):
     """All windows that cover a pixel have a say in it, by sum, mean or vote. Here the one with the nearest centre
     decides alone."""
     return votes(scores, image_size, window, stride)
+
+
+@variant(all_windows_vote, breaks="test_centres")
+def all_probabilities_vote(scores, image_size, window, stride):
+    return votes(scores.softmax(0), image_size, window, stride)
 
 
 @variant(all_windows_vote, breaks="test_centres")
@@ -708,8 +760,8 @@ def without(factor):
 
 @misconception("multiply_adds", breaks=("test_convolutions", "test_pooling"), hint=2, source="students' answers")
 def output_channels_forgotten(layers, height, width):
-    """A convolution costs too little: a factor is missing. There are channels on both sides, two sides of the kernel,
-    and the places where it is laid."""
+    """A convolution costs too little: at least one factor is missing. There are channels on both sides, two sides of
+    the kernel, and the places where it is laid."""
     return count(layers, height, width, conv=without("out_channels"))
 
 
@@ -721,6 +773,16 @@ def input_channels_forgotten(layers, height, width):
 @variant(output_channels_forgotten, breaks=("test_convolutions", "test_pooling"))
 def kernel_not_squared(layers, height, width):
     return count(layers, height, width, conv=without("kernel_size"))
+
+
+@variant(output_channels_forgotten, breaks=("test_convolutions", "test_pooling"))
+def both_channels_forgotten(layers, height, width):
+    return count(
+        layers,
+        height,
+        width,
+        conv=lambda layer, h, w: layer.get("in_channels", 0) and layer["kernel_size"] ** 2 * h * w,
+    )
 
 
 @variant(output_channels_forgotten, breaks=("test_convolutions", "test_pooling"))
@@ -753,7 +815,8 @@ def stride_of_poolings_only(layers, height, width):
 
 @misconception("multiply_adds", breaks=("test_convolutions", "test_pooling"), hint=2, source="students' answers")
 def rounded_up_to_whole_steps(layers, height, width):
-    """The places of a kernel are miscounted: the division is not rounded down, or the + 1 is missing."""
+    """The places of a kernel are miscounted: the division is not rounded down, the + 1 is missing, or both the + 1 and
+    the kernel are."""
 
     def size_after(size, layer):
         return math.ceil((size + 2 * layer.get("padding", 0) - layer["kernel_size"]) / layer["stride"]) + 1
@@ -769,9 +832,22 @@ def fractions_of_a_pixel(layers, height, width):
     return int(count(layers, height, width, size_after=size_after))
 
 
+@variant(rounded_up_to_whole_steps, breaks="test_pooling")
+def rounded_to_the_nearest(layers, height, width):
+    def size_after(size, layer):
+        return round((size + 2 * layer.get("padding", 0) - layer["kernel_size"]) / layer["stride"] + 1)
+
+    return count(layers, height, width, size_after=size_after)
+
+
 @variant(rounded_up_to_whole_steps, breaks=("test_convolutions", "test_pooling"))
 def plus_one_forgotten(layers, height, width):
     return count(layers, height, width, size_after=lambda size, layer: places(size, layer) - 1)
+
+
+@variant(rounded_up_to_whole_steps, breaks=("test_convolutions", "test_pooling"))
+def size_divided_by_stride(layers, height, width):
+    return count(layers, height, width, size_after=lambda size, layer: size // layer["stride"])
 
 
 @misconception("multiply_adds", breaks=("test_pooling", "test_naive_and_shared"), hint=3, source="students' answers")
@@ -827,6 +903,18 @@ def bias_counted(layers, height, width):
         return conv_cost(layer, h, w) + layer.get("out_channels", 0) * h * w
 
     return count(layers, height, width, with_bias, lambda layer, h, w: weights(layer) + layer["out_features"])
+
+
+@variant(multiplications_and_additions, breaks=("test_pooling", "test_dense"))
+def poolings_counted(layers, height, width):
+    channels = 0
+
+    def cost(layer, h, w):
+        nonlocal channels
+        channels = layer.get("out_channels", channels)
+        return (weights(layer) or channels * layer["kernel_size"] ** 2) * h * w
+
+    return count(layers, height, width, cost)
 
 
 @misconception("multiply_adds", breaks=("test_dense", "test_naive_and_shared"), hint=2, source="students' answers")

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -1248,4 +1249,742 @@ def adds_weights_only(layers, height, width):
             total += _weights(layer)
         if layer["kind"] == "linear":
             total += layer["in_features"] * layer["out_features"]
+    return total
+
+
+# Answers of other students, each beside a guard, a special case or a second slip where that is natural
+
+
+@wrong("window_starts", "last_window_forgotten")
+def starts_numpy_arange(size, window, stride):
+    """arange stops before the last start; a window of the picture's size is looked after."""
+    if window == size:
+        return [0]
+    return np.arange(0, size - window, stride).tolist()
+
+
+@wrong("window_starts", "steps_counted_for_windows")
+def starts_recursive_steps(size, window, stride):
+    """One window too few, but never none where one fits."""
+    if window > size:
+        return []
+    n = max((size - window) // stride, 1)
+    return [i * stride for i in range(n)]
+
+
+@wrong("window_starts", "stride_divides_picture")
+def starts_division_with_guard(size, window, stride):
+    """As many starts as strides fit, but for a window that does not fit."""
+    if window > size:
+        return []
+    return list(range(0, stride * (size // stride), stride))
+
+
+@wrong("window_starts", "last_window_moved_to_the_edge")
+def starts_clamped(size, window, stride):
+    """Rounds up and pulls the last window back into the picture."""
+    count = max(0, -(-(size - window) // stride) + 1)
+    return [min(i * stride, size - window) for i in range(count)]
+
+
+@wrong("window_starts")
+def starts_and_ends(size, window, stride):
+    """Pairs of start and end."""
+    return [(s, s + window) for s in range(0, size - window + 1, stride)]
+
+
+@wrong("window_starts", "step_of_one")
+def starts_overlap_taken_for_step(size, window, stride):
+    """Every start, stride or not, with a guard."""
+    if window > size:
+        return []
+    return [p for p in range(size) if p + window <= size]
+
+
+@wrong("extract_windows", "every_window_copied")
+def windows_preallocated(image, window, stride):
+    """Copies each window into a new tensor, as numbers with fractions."""
+    c, h, w = image.shape
+    rows, cols = (h - window) // stride + 1, (w - window) // stride + 1
+    out = torch.empty(rows, cols, c, window, window)
+    for i in range(rows):
+        for j in range(cols):
+            out[i, j] = image[:, i * stride : i * stride + window, j * stride : j * stride + window]
+    return out
+
+
+@wrong("extract_windows", "reshaped_instead_of_permuted", "every_window_copied")
+def windows_unfold_view(image, window, stride):
+    """F.unfold, then reshaped in the wrong order."""
+    c, h, w = image.shape
+    rows, cols = (h - window) // stride + 1, (w - window) // stride + 1
+    return F.unfold(image[None], window, stride=stride).reshape(rows, cols, c, window, window)
+
+
+@wrong("extract_windows", "columns_before_rows")
+def windows_movedim_wrong(image, window, stride):
+    """Columns come first, and the picture's rows run across."""
+    return image.unfold(2, window, stride).unfold(1, window, stride).movedim(0, 2).transpose(0, 1)
+
+
+@wrong("extract_windows", "as_many_columns_as_rows")
+def windows_strided_square(image, window, stride):
+    """One count for both sides, taken from the width where the picture is higher than wide."""
+    n = (min(image.shape[-2:]) - window) // stride + 1
+    return image.unfold(1, window, stride).unfold(2, window, stride).permute(1, 2, 0, 3, 4)[:n, :n]
+
+
+@wrong("extract_windows", "channels_left_in_front")
+def windows_channels_second(image, window, stride):
+    """(rows, C, cols, ...): the channels are in the second place."""
+    return image.unfold(1, window, stride).unfold(2, window, stride).transpose(0, 1)
+
+
+@wrong("extract_windows", "every_window_copied")
+def windows_view_of_a_clone(image, window, stride):
+    """A view, but of a copy."""
+    return image.clone().unfold(1, window, stride).unfold(2, window, stride).permute(1, 2, 0, 3, 4)
+
+
+@wrong("sliding_window_scores", "last_batch_lost")
+@torch.no_grad()
+def scores_range_too_short(classifier, image, window, stride, batch_size):
+    """The last batch is never run, full or not, but for pictures with a single batch."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    windows = windows.flatten(0, 1)
+    first = classifier(windows[:batch_size])
+    scores = torch.zeros(rows * cols, first.shape[1])
+    scores[: len(first)] = first
+    for i in range(batch_size, rows * cols - batch_size, batch_size):
+        scores[i : i + batch_size] = classifier(windows[i : i + batch_size])
+    return scores.T.reshape(-1, rows, cols)
+
+
+@wrong("sliding_window_scores", "reshaped_without_transposing", "gradient_recorded")
+def scores_view_and_gradient(classifier, image, window, stride, batch_size):
+    """Not transposed, and gradients recorded."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    out = torch.cat([classifier(part) for part in windows.flatten(0, 1).split(batch_size)])
+    return out.view(-1, rows, cols)
+
+
+@wrong("sliding_window_scores", "gradient_recorded")
+def scores_no_grad_around_the_windows(classifier, image, window, stride, batch_size):
+    """no_grad stands around the cutting, not around the classifier."""
+    with torch.no_grad():
+        windows = _all_windows(image, window, stride)
+        rows, cols = windows.shape[:2]
+        parts = windows.flatten(0, 1).split(batch_size)
+    return torch.cat([classifier(part) for part in parts]).T.reshape(-1, rows, cols)
+
+
+@wrong("sliding_window_scores", "probabilities_returned")
+@torch.no_grad()
+def scores_softmax_if_several(classifier, image, window, stride, batch_size):
+    """Softmax, and sigmoid for a single class."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    out = torch.cat([classifier(part) for part in windows.flatten(0, 1).split(batch_size)])
+    out = out.sigmoid() if out.shape[1] == 1 else F.softmax(out, dim=1)
+    return out.T.reshape(-1, rows, cols)
+
+
+@wrong("sliding_window_scores", "columns_times_rows")
+@torch.no_grad()
+def scores_modulo_rows(classifier, image, window, stride, batch_size):
+    """Window p is taken to stand in column p // rows."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    parts = []
+    for p in torch.arange(rows * cols).split(batch_size):
+        parts.append(classifier(windows[p % rows, p // rows]))
+    return torch.cat(parts).T.reshape(-1, rows, cols)
+
+
+@wrong("sliding_window_scores")
+@torch.no_grad()
+def scores_largest_over_windows(classifier, image, window, stride, batch_size):
+    """The scores of each window have their mean taken away."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    out = torch.cat([classifier(part) for part in windows.flatten(0, 1).split(batch_size)])
+    out = out - out.mean(1, keepdim=True)
+    return out.T.reshape(-1, rows, cols)
+
+
+@wrong("sliding_window_scores", "one_by_one")
+@torch.no_grad()
+def scores_batches_one_too_large(classifier, image, window, stride, batch_size):
+    """A batch is sent off only after one window too many is in it."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    out, batch = [], []
+    for one in windows.flatten(0, 1):
+        batch.append(one)
+        if len(batch) > batch_size:
+            out.append(classifier(torch.stack(batch)))
+            batch = []
+    if batch:
+        out.append(classifier(torch.stack(batch)))
+    return torch.cat(out).T.reshape(-1, rows, cols)
+
+
+@wrong("sliding_window_scores", "switched_to_evaluation")
+@torch.no_grad()
+def scores_eval_and_back(classifier, image, window, stride, batch_size):
+    """Evaluation mode for the time of the call."""
+    was = getattr(classifier, "training", False)
+    if hasattr(classifier, "eval"):
+        classifier.eval()
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    out = torch.cat([classifier(part) for part in windows.flatten(0, 1).split(batch_size)])
+    if was:
+        classifier.train()
+    return out.T.reshape(-1, rows, cols)
+
+
+@wrong("scores_to_mask", "margin_left")
+def mask_covered_pixels_only(scores, image_size, window, stride):
+    """Nearest centre, but class 0 where no window lies."""
+    labels = scores.argmax(0)
+    half = (window - 1) / 2
+    index, seen = [], []
+    for n, count in zip(image_size, labels.shape, strict=True):
+        p = torch.arange(n)
+        index.append(torch.ceil((p - half) / stride - 0.5).long().clamp(0, count - 1))
+        seen.append(
+            ((p % stride < window) & (p // stride < count)) | (p < (count - 1) * stride + window) & (stride <= window)
+        )
+    mask = _lay(labels, *index)
+    mask[~seen[0]] = 0
+    mask[:, ~seen[1]] = 0
+    return mask
+
+
+@wrong("scores_to_mask", "centre_half_a_pixel_off")
+def mask_floor_division(scores, image_size, window, stride):
+    """Whole numbers only: the centre is (window - 1) // 2."""
+    labels = scores.argmax(0)
+    out = []
+    for n, count in zip(image_size, labels.shape, strict=True):
+        centres = [i * stride + (window - 1) // 2 for i in range(count)]
+        out.append([min(range(count), key=lambda i, p=p, c=centres: abs(p - c[i])) for p in range(n)])
+    return labels[out[0]][:, out[1]]
+
+
+@wrong("scores_to_mask", "later_window_wins")
+def mask_later_by_sorting(scores, image_size, window, stride):
+    """Distances compared with <=, so that the last of equals stays."""
+    labels = scores.argmax(0)
+
+    def find(p, count):
+        best, best_distance = 0, math.inf
+        for i in range(count):
+            distance = abs(p - i * stride - (window - 1) / 2)
+            if distance <= best_distance:
+                best, best_distance = i, distance
+        return best
+
+    rows = [find(y, labels.shape[0]) for y in range(image_size[0])]
+    cols = [find(x, labels.shape[1]) for x in range(image_size[1])]
+    return labels[rows][:, cols]
+
+
+@wrong("scores_to_mask", "stretched_to_picture")
+def mask_upsampled_by_rounding(scores, image_size, window, stride):
+    """The map is stretched, pixel centres and all."""
+    labels = scores.argmax(0)
+    rows = ((torch.arange(image_size[0]) + 0.5) * labels.shape[0] / image_size[0]).long()
+    cols = ((torch.arange(image_size[1]) + 0.5) * labels.shape[1] / image_size[1]).long()
+    return _lay(labels, rows, cols)
+
+
+@wrong("scores_to_mask", "label_at_the_corner")
+def mask_nearest_start(scores, image_size, window, stride):
+    """The window whose start is nearest."""
+    labels = scores.argmax(0)
+    out = []
+    for n, count in zip(image_size, labels.shape, strict=True):
+        starts = torch.arange(count) * stride
+        out.append((torch.arange(n)[:, None] - starts).abs().argmin(1))
+    return _lay(labels, *out)
+
+
+@wrong("scores_to_mask")
+def mask_least_score(scores, image_size, window, stride):
+    """The class of the smallest score."""
+    labels = scores.argmin(0)
+    half = (window - 1) / 2
+    y = torch.ceil((torch.arange(image_size[0]) - half) / stride - 0.5).long().clamp(0, labels.shape[0] - 1)
+    x = torch.ceil((torch.arange(image_size[1]) - half) / stride - 0.5).long().clamp(0, labels.shape[1] - 1)
+    return _lay(labels, y, x)
+
+
+@wrong("scores_to_mask", "all_windows_vote")
+def mask_mean_of_windows(scores, image_size, window, stride):
+    """The mean of the softmax of all windows that cover a pixel."""
+    total, count = torch.zeros(len(scores), *image_size), torch.zeros(image_size)
+    for i in range(scores.shape[1]):
+        for j in range(scores.shape[2]):
+            total[:, i * stride : i * stride + window, j * stride : j * stride + window] += scores[:, i, j].softmax(0)[
+                :, None, None
+            ]
+            count[i * stride : i * stride + window, j * stride : j * stride + window] += 1
+    return (total / count.clamp(min=1)).argmax(0)
+
+
+@wrong("shared_feature_scores", "window_divided_by_jump")
+@torch.no_grad()
+def shared_k_of_all_features(features, head, image, window, stride, jump):
+    """As many features as the map has for the picture, in proportion."""
+    rows, cols = _grid(image, window, stride)
+    whole = features(image[None])[0]
+    k = round(whole.shape[1] * window / image.shape[1])
+    return _slide(whole, head, rows, cols, k, stride // jump)
+
+
+@wrong("shared_feature_scores", "gradient_recorded_in_features")
+def shared_head_recorded(features, head, image, window, stride, jump):
+    """no_grad around the features only."""
+    rows, cols = _grid(image, window, stride)
+    with torch.no_grad():
+        k = features(image[None, :, :window, :window]).shape[-1]
+        whole = features(image[None])[0]
+    step = stride // jump
+    pieces = [whole[:, i * step : i * step + k, j * step : j * step + k] for i in range(rows) for j in range(cols)]
+    return head(torch.stack(pieces)).T.reshape(-1, rows, cols)
+
+
+@wrong("shared_feature_scores", "stride_of_pixels_on_features")
+@torch.no_grad()
+def shared_starts_in_pixels(features, head, image, window, stride, jump):
+    """The starts of windows in pixels cut the feature map; what sticks out is left out."""
+    k = features(image[None, :, :window, :window]).shape[-1]
+    whole = features(image[None])[0]
+    ys = [y for y in range(0, image.shape[1] - window + 1, stride) if y + k <= whole.shape[1]]
+    xs = [x for x in range(0, image.shape[2] - window + 1, stride) if x + k <= whole.shape[2]]
+    pieces = torch.stack([whole[:, y : y + k, x : x + k] for y in ys for x in xs])
+    return head(pieces).T.reshape(-1, len(ys), len(xs))
+
+
+@wrong("shared_feature_scores", "features_of_every_window")
+@torch.no_grad()
+def shared_features_three_times(features, head, image, window, stride, jump):
+    """Asks for the shape, then computes the features again."""
+    rows, cols = _grid(image, window, stride)
+    k = features(image[None, :, :window, :window]).shape[-1]
+    if features(image[None]).ndim != 4:
+        raise ValueError("features must be (1, D, h, w)")
+    return _slide(features(image[None])[0], head, rows, cols, k, stride // jump)
+
+
+@wrong("shared_feature_scores")
+@torch.no_grad()
+def shared_averaged(features, head, image, window, stride, jump):
+    """The head runs on a feature map that was resized to the window grid."""
+    rows, cols = _grid(image, window, stride)
+    k = features(image[None, :, :window, :window]).shape[-1]
+    whole = F.adaptive_avg_pool2d(features(image[None]), (rows + k - 1, cols + k - 1))[0]
+    return _slide(whole, head, rows, cols, k, 1)
+
+
+@wrong("multiply_adds", "rounded_up_to_whole_steps")
+def adds_rounded_to_nearest(layers, height, width):
+    """round() for the size."""
+    total = 0
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += layer["in_features"] * layer["out_features"]
+            continue
+        reach = 2 * layer.get("padding", 0) - layer["kernel_size"]
+        height, width = (round((n + reach) / layer["stride"] + 1) for n in (height, width))
+        if layer["kind"] == "conv":
+            total += height * width * _weights(layer)
+    return total
+
+
+@wrong("multiply_adds", "padding_forgotten")
+def adds_padding_times_stride(layers, height, width):
+    """Padding is left out, kernel and stride are used."""
+    total, size = 0, [height, width]
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += math.prod([layer["in_features"], layer["out_features"]])
+        else:
+            size = [len(range(0, n - layer["kernel_size"] + 1, layer["stride"])) for n in size]
+        if layer["kind"] == "conv":
+            total += math.prod(size) * _weights(layer)
+    return total
+
+
+@wrong("multiply_adds", "dense_layer_at_every_pixel")
+def adds_dense_of_the_map(layers, height, width):
+    """Dense layers cost their weights at each pixel, until the first one has flattened the map."""
+    total, flat = 0, False
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += layer["in_features"] * layer["out_features"] * (1 if flat else height * width)
+            flat = True
+        else:
+            height, width = _out(height, layer), _out(width, layer)
+            total += height * width * _weights(layer) if layer["kind"] == "conv" else 0
+    return total
+
+
+@wrong("multiply_adds", "multiplications_and_additions")
+def adds_pooling_costs(layers, height, width):
+    """Poolings are counted, too."""
+    total, channels = 0, layers[0].get("in_channels", 1) if layers else 1
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += layer["in_features"] * layer["out_features"]
+            continue
+        height, width = _out(height, layer), _out(width, layer)
+        if layer["kind"] == "conv":
+            channels = layer["out_channels"]
+            total += height * width * _weights(layer)
+        else:
+            total += height * width * channels * layer["kernel_size"] ** 2
+    return total
+
+
+@wrong("multiply_adds", "output_channels_forgotten")
+def adds_channels_squared_kernel(layers, height, width):
+    """Neither input nor output channels are counted, only the kernel."""
+    total = 0
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += layer["in_features"] * layer["out_features"]
+            continue
+        height, width = _out(height, layer), _out(width, layer)
+        if layer["kind"] == "conv":
+            total += height * width * layer["kernel_size"] ** 2
+    return total
+
+
+@wrong("multiply_adds")
+def adds_padding_of_poolings(layers, height, width):
+    """Poolings are taken to pad by half their kernel."""
+    total = 0
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += layer["in_features"] * layer["out_features"]
+            continue
+        padded = layer if layer["kind"] == "conv" else layer | {"padding": layer["kernel_size"] // 2}
+        height, width = _out(height, padded), _out(width, padded)
+        if layer["kind"] == "conv":
+            total += height * width * _weights(layer)
+    return total
+
+
+@wrong("multiply_adds", "height_for_both")
+def adds_product_as_square(layers, height, width):
+    """The map is taken for a square of the height, after the first layer."""
+    total, first = 0, True
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += layer["in_features"] * layer["out_features"]
+            continue
+        height, width = _out(height, layer), _out(width if first else height, layer)
+        first = False
+        if layer["kind"] == "conv":
+            total += height * width * _weights(layer)
+    return total
+
+
+@wrong("window_starts", "steps_counted_for_windows")
+def starts_while_one_more_fits(size, window, stride):
+    """Looks whether the next window fits before it notes this one."""
+    starts, s = [], 0
+    while s + stride + window <= size:
+        starts.append(s)
+        s += stride
+    return starts
+
+
+@wrong("window_starts", "stride_divides_picture")
+def starts_anywhere_inside(size, window, stride):
+    """A start counts if it lies in the picture, for windows that are small enough."""
+    starts = []
+    at = 0
+    while window <= size and at < size:
+        starts.append(at)
+        at = at + stride
+    return starts
+
+
+@wrong("window_starts", "step_of_one")
+def starts_skip_window(size, window, stride):
+    """Steps by the larger of stride and window, so that no windows overlap."""
+    return list(range(0, size - window + 1, max(stride, window)))
+
+
+@wrong("window_starts", "last_window_forgotten")
+def starts_float_end(size, window, stride):
+    """Stops where the start reaches size - window, unless that is 0."""
+    last = size - window
+    if last < 0:
+        return []
+    return [0] + [s for s in range(stride, last, stride)]
+
+
+@wrong("extract_windows", "every_window_copied")
+def windows_by_index(image, window, stride):
+    """Picks pixels by index tensors, which copies."""
+    ys = torch.arange(0, image.shape[1] - window + 1, stride)[:, None] + torch.arange(window)
+    xs = torch.arange(0, image.shape[2] - window + 1, stride)[:, None] + torch.arange(window)
+    return image[:, ys[:, None, :, None], xs[None, :, None, :]].permute(1, 2, 0, 3, 4)
+
+
+@wrong("extract_windows", "strides_of_a_contiguous_picture")
+def windows_strides_of_a_copy(image, window, stride):
+    """Takes the strides of a contiguous copy for those of the picture."""
+    c, h, w = image.shape
+    sc, sh, sw = image.contiguous().stride()
+    size = ((h - window) // stride + 1, (w - window) // stride + 1, c, window, window)
+    return image.as_strided(size, (sh * stride, sw * stride, sc, sh, sw))
+
+
+@wrong("extract_windows", "squeezed")
+def windows_first_channel(image, window, stride):
+    """A grey picture gets no dimension for its channel."""
+    out = image.unfold(1, window, stride).unfold(2, window, stride).permute(1, 2, 0, 3, 4)
+    return out[:, :, 0] if image.shape[0] == 1 else out
+
+
+@wrong("extract_windows", "side_by_side")
+def windows_default_step(image, window, stride):
+    """Rows are stepped by the stride, columns by the window."""
+    return image.unfold(1, window, stride).unfold(2, window, window).permute(1, 2, 0, 3, 4)
+
+
+@wrong("sliding_window_scores", "squeezed_map")
+@torch.no_grad()
+def scores_first_class_of_one(classifier, image, window, stride, batch_size):
+    """A map of one class comes without its class."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    out = torch.cat([classifier(part) for part in windows.flatten(0, 1).split(batch_size)])
+    maps = out.T.reshape(-1, rows, cols)
+    return maps if len(maps) > 1 else maps[0]
+
+
+@wrong("sliding_window_scores", "one_by_one")
+@torch.no_grad()
+def scores_half_batches(classifier, image, window, stride, batch_size):
+    """The rest goes through one by one."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    flat = windows.flatten(0, 1)
+    full = len(flat) // batch_size * batch_size
+    out = [classifier(flat[i : i + batch_size]) for i in range(0, full, batch_size)]
+    out += [classifier(flat[i : i + 1]) for i in range(full, len(flat))]
+    return torch.cat(out).T.reshape(-1, rows, cols)
+
+
+@wrong("sliding_window_scores", "gradient_recorded")
+def scores_requires_no_grad(classifier, image, window, stride, batch_size):
+    """Only the picture is told not to require a gradient."""
+    windows = _all_windows(image.detach().requires_grad_(False), window, stride)
+    rows, cols = windows.shape[:2]
+    out = torch.cat([classifier(part) for part in windows.flatten(0, 1).split(batch_size)])
+    return out.T.reshape(-1, rows, cols).detach()
+
+
+@wrong("sliding_window_scores", "columns_times_rows")
+@torch.no_grad()
+def scores_written_at_swapped_places(classifier, image, window, stride, batch_size):
+    """Writes score p at row p % rows."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    out = torch.cat([classifier(part) for part in windows.flatten(0, 1).split(batch_size)])
+    maps = torch.zeros(out.shape[1], rows, cols)
+    for p in range(rows * cols):
+        maps[:, p % rows, p // rows] = out[p]
+    return maps
+
+
+@wrong("sliding_window_scores", "last_batch_lost")
+@torch.no_grad()
+def scores_drop_last(classifier, image, window, stride, batch_size):
+    """A loader that drops the last batch; the map is filled with zeros."""
+    windows = _all_windows(image, window, stride)
+    rows, cols = windows.shape[:2]
+    loader = torch.utils.data.DataLoader(list(windows.flatten(0, 1)), batch_size, drop_last=True)
+    out = torch.cat([classifier(batch) for batch in loader])
+    missing = rows * cols - len(out)
+    return F.pad(out, (0, 0, 0, missing)).T.reshape(-1, rows, cols)
+
+
+@wrong("scores_to_mask", "margin_left")
+def mask_padded_with_zeros(scores, image_size, window, stride):
+    """Blocks by repeat_interleave, padded with class 0."""
+    blocks = scores.argmax(0).repeat_interleave(stride, 0).repeat_interleave(stride, 1)
+    before = max((window - stride) // 2, 0)
+    after = [max(n - before - b, 0) for n, b in zip(image_size, blocks.shape, strict=True)]
+    return F.pad(blocks, (before, after[1], before, after[0]))[: image_size[0], : image_size[1]]
+
+
+@wrong("scores_to_mask", "later_window_wins")
+def mask_round_half_up(scores, image_size, window, stride):
+    """int(x + 0.5) in Python."""
+    labels = scores.argmax(0)
+
+    def index(n, count):
+        return [min(max(int((p - (window - 1) / 2) / stride + 0.5), 0), count - 1) for p in range(n)]
+
+    return labels[index(image_size[0], labels.shape[0])][:, index(image_size[1], labels.shape[1])]
+
+
+@wrong("scores_to_mask", "centre_half_a_pixel_off", "later_window_wins")
+def mask_centre_and_tie(scores, image_size, window, stride):
+    """Centre at window / 2, rounded with round()."""
+    labels = scores.argmax(0)
+    index = []
+    for n, count in zip(image_size, labels.shape, strict=True):
+        index.append(torch.round((torch.arange(n) - window / 2) / stride).long().clamp(0, count - 1))
+    return _lay(labels, *index)
+
+
+@wrong("scores_to_mask", "height_and_width_swapped")
+def mask_square_of_the_height(scores, image_size, window, stride):
+    """As wide as high."""
+    labels = scores.argmax(0)
+    h = image_size[0]
+    mask = torch.zeros(h, h, dtype=torch.long)
+    for y in range(h):
+        for x in range(h):
+            i = math.ceil((y - (window - 1) / 2) / stride - 0.5)
+            j = math.ceil((x - (window - 1) / 2) / stride - 0.5)
+            mask[y, x] = labels[min(max(i, 0), labels.shape[0] - 1), min(max(j, 0), labels.shape[1] - 1)]
+    return mask
+
+
+@wrong("scores_to_mask", "label_from_the_centre_on")
+def mask_int_of_the_quotient(scores, image_size, window, stride):
+    """int() of (pixel - centre) / stride."""
+    labels = scores.argmax(0)
+    c = (window - 1) / 2
+    ys = [min(max(int((y - c) / stride), 0), labels.shape[0] - 1) for y in range(image_size[0])]
+    xs = [min(max(int((x - c) / stride), 0), labels.shape[1] - 1) for x in range(image_size[1])]
+    return labels[ys][:, xs]
+
+
+@wrong("shared_feature_scores", "windows_that_stick_out")
+@torch.no_grad()
+def shared_counts_of_the_map(features, head, image, window, stride, jump):
+    """Rows and columns by the size of the feature map over the step."""
+    k, step = features(image[None, :, :window, :window]).shape[-1], stride // jump
+    whole = features(image[None])[0]
+    pieces = whole.unfold(1, k, step).unfold(2, k, step)
+    out = [head(row.transpose(0, 1)) for row in pieces.unbind(1)]
+    return torch.stack(out).permute(2, 0, 1)
+
+
+@wrong("shared_feature_scores", "window_divided_by_jump")
+@torch.no_grad()
+def shared_cells(features, head, image, window, stride, jump):
+    """Pixel coordinates divided by the jump, both ends."""
+    whole, out = features(image[None]), []
+    rows, cols = _grid(image, window, stride)
+    for i in range(rows):
+        for j in range(cols):
+            y, x = i * stride, j * stride
+            out.append(head(whole[:, :, y // jump : (y + window) // jump, x // jump : (x + window) // jump]))
+    return torch.cat(out).T.reshape(-1, rows, cols)
+
+
+@wrong("shared_feature_scores", "features_of_every_window", "gradient_recorded_in_features")
+def shared_naive_with_gradient(features, head, image, window, stride, jump):
+    """head(features(window)) for all windows in a batch, with gradients."""
+    rows, cols = _grid(image, window, stride)
+    windows = _all_windows(image, window, stride).flatten(0, 1)
+    return head(features(windows)).T.reshape(-1, rows, cols)
+
+
+@wrong("shared_feature_scores", "scores_in_wrong_places")
+@torch.no_grad()
+def shared_stacked_rows(features, head, image, window, stride, jump):
+    """Stacks rows of scores and leaves the classes last."""
+    rows, cols = _grid(image, window, stride)
+    k, step = features(image[None, :, :window, :window]).shape[-1], stride // jump
+    whole = features(image[None])
+    lines = []
+    for i in range(rows):
+        line = [whole[:, :, i * step : i * step + k, j * step : j * step + k] for j in range(cols)]
+        lines.append(head(torch.cat(line)))
+    return torch.stack(lines)
+
+
+@wrong("shared_feature_scores", "surplus_windows_cut_off")
+@torch.no_grad()
+def shared_cut_late(features, head, image, window, stride, jump):
+    """All feature windows through the head, the map cut to the right size."""
+    rows, cols = _grid(image, window, stride)
+    k = features(torch.zeros(1, image.shape[0], window, window)).shape[-1]
+    pieces = features(image[None])[0].unfold(1, k, stride // jump).unfold(2, k, stride // jump)
+    scores = torch.stack([head(row.transpose(0, 1)) for row in pieces.unbind(1)])
+    return scores[:rows, :cols].permute(2, 0, 1)
+
+
+@wrong("multiply_adds", "places_of_the_input")
+def adds_then_shrinks(layers, height, width):
+    """Counts first, then computes the new size; poolings divide rightly."""
+    total = 0
+    for layer in layers:
+        kind = layer["kind"]
+        if kind == "conv":
+            total += height * width * layer["kernel_size"] ** 2 * layer["in_channels"] * layer["out_channels"]
+        elif kind == "linear":
+            total += layer["in_features"] * layer["out_features"]
+            height = width = 1
+            continue
+        height = int((height + 2 * layer.get("padding", 0) - layer["kernel_size"]) / layer["stride"] + 1)
+        width = int((width + 2 * layer.get("padding", 0) - layer["kernel_size"]) / layer["stride"] + 1)
+    return total
+
+
+@wrong("multiply_adds", "dense_layer_at_every_pixel")
+def adds_dense_as_pixels(layers, height, width):
+    """Dense layers cost out_features times all that comes in, pixel by pixel."""
+    total, pixels = 0, height * width
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += layer["out_features"] * layer["in_features"] * pixels
+        else:
+            height, width = _out(height, layer), _out(width, layer)
+            pixels = height * width
+            total += pixels * _weights(layer) if layer["kind"] == "conv" else 0
+    return total
+
+
+@wrong("multiply_adds", "padding_forgotten", "rounded_up_to_whole_steps")
+def adds_size_over_stride(layers, height, width):
+    """The size after a layer is size // stride."""
+    total = 0
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += layer["in_features"] * layer["out_features"]
+            continue
+        height, width = height // layer["stride"], width // layer["stride"]
+        if layer["kind"] == "conv":
+            total += height * width * _weights(layer)
+    return total
+
+
+@wrong("multiply_adds", "multiplications_and_additions")
+def adds_minus_one_addition(layers, height, width):
+    """n products and n - 1 additions for each number."""
+    total = 0
+    for layer in layers:
+        if layer["kind"] == "linear":
+            total += (2 * layer["in_features"] - 1) * layer["out_features"]
+            continue
+        height, width = _out(height, layer), _out(width, layer)
+        if layer["kind"] == "conv":
+            n = layer["in_channels"] * layer["kernel_size"] ** 2
+            total += (2 * n - 1) * layer["out_channels"] * height * width
     return total
