@@ -52,6 +52,12 @@ def matrix_transposed(linear, in_channels, kernel_size):
     return convolved(linear, linear.weight.t().reshape(linear.out_features, in_channels, *pair(kernel_size)))
 
 
+@variant(channels_taken_as_last, breaks=("test_one_window", "test_every_place"))
+def rows_before_channels(linear, in_channels, kernel_size):
+    height, width = pair(kernel_size)
+    return convolved(linear, linear.weight.view(-1, height, in_channels, width).transpose(1, 2))
+
+
 @misconception(
     "linear_to_conv", breaks=("test_one_window", "test_every_place"), hint=2, source="the second slip of the lecture"
 )
@@ -81,6 +87,17 @@ def padded_to_keep_the_size(linear, in_channels, kernel_size):
     return convolved(linear, unfolded(linear, in_channels, kernel_size), padding=(height // 2, width // 2))
 
 
+@variant(padded_to_keep_the_size, breaks=("test_one_window", "test_every_place"))
+def padded_by_one(linear, in_channels, kernel_size):
+    return convolved(linear, unfolded(linear, in_channels, kernel_size), padding=1)
+
+
+@variant(padded_to_keep_the_size, breaks=("test_one_window", "test_every_place"))
+def padded_for_every_overlap(linear, in_channels, kernel_size):
+    height, width = pair(kernel_size)
+    return convolved(linear, unfolded(linear, in_channels, kernel_size), padding=(height - 1, width - 1))
+
+
 @misconception("linear_to_conv", breaks=("test_every_place", "test_one_number"), hint=2, source=STUDENTS)
 def windows_side_by_side(linear, in_channels, kernel_size):
     """The stride is the kernel: windows lie side by side, and the places between them are missing."""
@@ -89,8 +106,8 @@ def windows_side_by_side(linear, in_channels, kernel_size):
 
 @misconception("linear_to_conv", breaks=("test_one_window", "test_every_place", "test_trains"), hint=3, source=STUDENTS)
 def bias_forgotten(linear, in_channels, kernel_size):
-    """The weights are there, the bias of the fully connected layer is not: there is none, or the random one that a new
-    convolution begins with. Every answer is off by a number per unit."""
+    """Not all numbers of the fully connected layer have been written into the convolution. Often it is the bias that is
+    missing, or that is still the random one of a new layer."""
     return convolved(linear, unfolded(linear, in_channels, kernel_size), bias=False)
 
 
@@ -98,6 +115,13 @@ def bias_forgotten(linear, in_channels, kernel_size):
 def bias_left_at_random(linear, in_channels, kernel_size):
     conv = nn.Conv2d(in_channels, linear.out_features, kernel_size, bias=linear.bias is not None)
     conv.weight.data = unfolded(linear, in_channels, kernel_size)
+    return conv
+
+
+@variant(bias_forgotten, breaks=("test_one_window", "test_every_place"))
+def weights_left_at_random(linear, in_channels, kernel_size):
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size, bias=linear.bias is not None)
+    conv.bias = linear.bias
     return conv
 
 
@@ -161,6 +185,12 @@ def square_of_the_width(linear, in_channels, kernel_size):
 @variant(square_only, breaks=("test_one_window", "test_every_place"))
 def square_of_the_root(linear, in_channels, kernel_size):
     return convolved(linear, unfolded(linear, in_channels, round(math.sqrt(linear.in_features / in_channels))))
+
+
+@variant(square_only, breaks=("test_one_window", "test_every_place"))
+def square_of_some_units(linear, in_channels, kernel_size):
+    height, _ = pair(kernel_size)
+    return convolved(linear, linear.weight.view(-1, in_channels, height, height))
 
 
 @misconception("linear_to_conv", breaks="test_trains", hint=3, source=STUDENTS)
@@ -323,14 +353,20 @@ def everything_in_evaluation(classifier, feature_shape):
     return converted(classifier, feature_shape).eval()
 
 
+@variant(modes_changed, breaks="test_modes")
+def new_dropout_trains(classifier, feature_shape):
+    layers = converted(classifier, feature_shape)
+    return nn.Sequential(*(nn.Dropout(one.p) if isinstance(one, nn.Dropout) else one for one in layers))
+
+
 @misconception("convolutionalize", breaks="test_dropout", hint=2, source=STUDENTS)
-def layer_between_lost(classifier, feature_shape):
-    """What stands between the fully connected layers is not all there, or another layer stands in its place: dropout,
-    activation and normalization go on as they are, each where it was."""
+def other_layers(classifier, feature_shape):
+    """The new network does not have the classifier's layers, each in its place: one is missing, one has become another,
+    or one has come in addition. Only `Flatten` goes."""
     return converted(classifier, feature_shape, without=(nn.Flatten, nn.Dropout))
 
 
-@variant(layer_between_lost, breaks="test_dropout")
+@variant(other_layers, breaks="test_dropout")
 def whole_channels_dropped(classifier, feature_shape):
     layers = converted(classifier, feature_shape)
     return nn.Sequential(
@@ -338,17 +374,28 @@ def whole_channels_dropped(classifier, feature_shape):
     )
 
 
-@variant(layer_between_lost, breaks="test_batch_norm")
+@variant(other_layers, breaks="test_batch_norm")
 def normalization_dropped(classifier, feature_shape):
     return converted(classifier, feature_shape, norm=lambda old: nn.Identity())
 
 
-@variant(layer_between_lost, breaks=("test_head_alone", "test_batch_norm", "test_dropout"))
+@variant(other_layers, breaks=("test_head_alone", "test_batch_norm", "test_dropout"))
 def nothing_but_relu_between(classifier, feature_shape):
     place = [isinstance(layer, nn.Flatten) for layer in classifier].index(True)
     parts = [one for one in converted(classifier, feature_shape)[place:] if isinstance(one, nn.Conv2d)]
     between = [part for conv in parts for part in (conv, nn.ReLU())]
     return nn.Sequential(*classifier[:place], *between[:-1])
+
+
+@variant(other_layers, breaks=("test_one_window", "test_every_place"))
+def softmax_at_the_end(classifier, feature_shape):
+    return converted(classifier, feature_shape).append(nn.Softmax(dim=1))
+
+
+@variant(other_layers, breaks=("test_one_window", "test_every_place"))
+def features_left_out(classifier, feature_shape):
+    place = [isinstance(layer, nn.Flatten) for layer in classifier].index(True)
+    return converted(classifier[place:], feature_shape)
 
 
 @misconception("convolutionalize", breaks=("test_one_window", "test_every_place"), hint=2, source=STUDENTS)
@@ -384,8 +431,19 @@ def spread(linear, window, divisor):
 
 @misconception("pool_head_to_conv", breaks=("test_every_place", "test_class_activation_map"), hint=2, source=STUDENTS)
 def pooled_over_everything(linear, feature_shape):
-    """It averages over the whole feature map, as the original head did: one answer, and no map."""
+    """The pooling takes the whole feature map, as in the original head, not the window at each place: however large the
+    map is, the number of answers stays the same."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), right.linear_to_conv(linear, feature_shape[0], 1))
+
+
+@variant(pooled_over_everything, breaks=("test_every_place", "test_class_activation_map"))
+def head_as_it_was(linear, feature_shape):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
+
+
+@variant(pooled_over_everything, breaks=("test_every_place", "test_class_activation_map"))
+def pooled_to_one_window(linear, feature_shape):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(feature_shape[1:]), right.linear_to_conv(linear, feature_shape[0], 1))
 
 
 @misconception("pool_head_to_conv", breaks="test_every_place", hint=3, source=STUDENTS)
@@ -410,6 +468,16 @@ def scores_summed(linear, feature_shape):
 @variant(summed_instead_of_averaged, breaks=("test_one_window", "test_every_place"))
 def divided_by_all_features(linear, feature_shape):
     return spread(linear, feature_shape[1:], math.prod(feature_shape))
+
+
+@variant(summed_instead_of_averaged, breaks=("test_one_window", "test_every_place"))
+def divided_by_the_height(linear, feature_shape):
+    return spread(linear, feature_shape[1:], feature_shape[1])
+
+
+@variant(summed_instead_of_averaged, breaks=("test_one_window", "test_every_place"))
+def divided_by_the_width(linear, feature_shape):
+    return spread(linear, feature_shape[1:], feature_shape[2])
 
 
 @misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=1, source=STUDENTS)
@@ -470,9 +538,15 @@ def largest_instead_of_mean(linear, feature_shape):
 
 @misconception("pool_head_to_conv", breaks=("test_one_window", "test_every_place"), hint=2, source=STUDENTS)
 def means_with_padding(linear, feature_shape):
-    """There is padding: the map is too large, and the windows along its rim hold invented zeros."""
+    """There is padding: the map is too large, and the windows along its rim are not full."""
     _, height, width = feature_shape
     return sliding_mean((height, width), linear, padding=(height // 2, width // 2))
+
+
+@variant(means_with_padding, breaks=("test_one_window", "test_every_place"))
+def means_of_what_is_inside(linear, feature_shape):
+    _, height, width = feature_shape
+    return sliding_mean((height, width), linear, padding=(height // 2, width // 2), count_include_pad=False)
 
 
 # --- map_size ---
@@ -526,10 +600,23 @@ def rounded_to_the_nearest(size, layers):
     return walk(size, layers, lambda size, layer: round(room(size, layer) / layer["stride"]) + 1)
 
 
+@variant(first_place_not_counted, breaks=("test_as_when_run", "test_rounding"))
+def steps_rounded_up(size, layers):
+    return walk(size, layers, lambda size, layer: -(-room(size, layer) // layer["stride"]))
+
+
+@variant(first_place_not_counted, breaks=("test_as_when_run", "test_rounding"))
+def poolings_rounded_up(size, layers):
+    def step(size, layer):
+        return -(-room(size, layer) // layer["stride"]) + 1 if layer["kind"] == "pool" else places(size, layer)
+
+    return walk(size, layers, step)
+
+
 @misconception("map_size", breaks=("test_as_when_run", "test_dilation"), hint=2, source=STUDENTS)
 def dilation_times_kernel(size, layers):
-    """A dilated kernel does not span what you count for it: its elements lie apart, but nothing follows the last. Look
-    at convolutions and poolings alike."""
+    """A kernel does not span what you count for it, at least where it is dilated: its elements lie apart, but nothing
+    follows the last. Look at convolutions and poolings alike."""
     return walk(size, layers, lambda size, layer: places(size, layer, layer["dilation"] * layer["kernel_size"]))
 
 
@@ -551,10 +638,33 @@ def dilation_added(size, layers):
     return walk(size, layers, lambda size, layer: places(size, layer, layer["kernel_size"] + layer["dilation"] - 1))
 
 
+@variant(dilation_times_kernel, breaks=("test_as_when_run", "test_dilation"))
+def gaps_without_the_last_element(size, layers):
+    return walk(size, layers, lambda size, layer: places(size, layer, layer["dilation"] * (layer["kernel_size"] - 1)))
+
+
+@variant(dilation_times_kernel, breaks=("test_as_when_run", "test_dilation"))
+def dilation_between_elements(size, layers):
+    def step(size, layer):
+        between = layer["dilation"] if layer["dilation"] > 1 else 0
+        return places(size, layer, layer["kernel_size"] + (layer["kernel_size"] - 1) * between)
+
+    return walk(size, layers, step)
+
+
+@variant(dilation_times_kernel, breaks=("test_as_when_run", "test_dilation"))
+def gaps_where_dilated(size, layers):
+    def step(size, layer):
+        one = layer["dilation"] == 1
+        return places(size, layer, layer["dilation"] * (layer["kernel_size"] - 1) + one)
+
+    return walk(size, layers, step)
+
+
 @misconception("map_size", breaks="test_as_when_run", hint=1, source=STUDENTS)
 def only_poolings_jump(size, layers):
-    """The strides are not all in the jump, or not put together as they work. A convolution may have a stride as well;
-    and behind a stride, a step of the next layer is already several pixels."""
+    """The jump is not put together from the strides of all layers, those of convolutions too. Behind a stride, a step
+    of the next layer is already several pixels of the picture."""
 
     def stride(layer):
         return layer["stride"] if layer["kind"] == "pool" else 1
@@ -584,6 +694,17 @@ def convolutions_of_stride_one(size, layers):
     return walk(size, layers, places)
 
 
+@variant(only_poolings_jump, breaks="test_as_when_run")
+def two_for_each_pooling(size, layers):
+    return walk(size, layers, places)[0], 2 ** sum(layer["kind"] == "pool" for layer in layers)
+
+
+@variant(only_poolings_jump, breaks="test_as_when_run")
+def poolings_step_by_their_kernel(size, layers):
+    layers = [one | ({"stride": one["kernel_size"]} if one["kind"] == "pool" else {}) for one in layers]
+    return walk(size, layers, places)
+
+
 @misconception("map_size", breaks=("test_as_when_run", "test_rounding"), hint=2, source=STUDENTS)
 def kernels_added(size, layers):
     """All kernels are added up in pixels of the picture; behind a stride, each of their steps is several pixels."""
@@ -597,7 +718,7 @@ def kernels_added(size, layers):
 
 @misconception("map_size", breaks=("test_as_when_run", "test_rounding"), hint=2, source=STUDENTS)
 def poolings_only_divide(size, layers):
-    """The size is only divided by strides, for poolings or for every layer, whatever kernel, padding and dilation are.
+    """Some layers, or all, only divide the size by their stride, whatever their kernel, padding and dilation are.
     Without padding each kernel takes a margin away, that of a pooling too."""
 
     def step(size, layer):
@@ -609,6 +730,14 @@ def poolings_only_divide(size, layers):
 @variant(poolings_only_divide, breaks=("test_as_when_run", "test_lenet"))
 def every_layer_only_divides(size, layers):
     return walk(size, layers, lambda size, layer: size // layer["stride"])
+
+
+@variant(poolings_only_divide, breaks=("test_as_when_run", "test_lenet"))
+def convolutions_only_divide(size, layers):
+    def step(size, layer):
+        return size // layer["stride"] if layer["kind"] == "conv" else places(size, layer)
+
+    return walk(size, layers, step)
 
 
 @misconception("map_size", breaks=("test_as_when_run", "test_padding"), hint=2, source=STUDENTS)
@@ -627,6 +756,12 @@ def padding_of_poolings_ignored(size, layers):
 @variant(padding_on_one_side, breaks=("test_as_when_run", "test_padding"))
 def padding_ignored(size, layers):
     return walk(size, layers, lambda size, layer: places(size, layer | {"padding": 0}))
+
+
+@misconception("map_size", breaks="test_as_when_run", hint=1, source=STUDENTS)
+def size_and_jump_exchanged(size, layers):
+    """Size and jump come back in the wrong order."""
+    return walk(size, layers, places)[::-1]
 
 
 @misconception("map_size", breaks="test_does_not_fit", hint=2, source=STUDENTS)

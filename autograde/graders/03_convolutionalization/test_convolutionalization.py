@@ -305,6 +305,10 @@ class TestPoolHeadToConv:
         dense = fill(rng, nn.Linear(4, 2, bias=False))
         student.pool_head_to_conv.module(dense, (4, 2, 2))(random_tensor(rng, 2, 4, 2, 2))
 
+    def probe_square_without_bias(self, student, rng):
+        dense = fill(rng, nn.Linear(3, 4, bias=False))
+        student.pool_head_to_conv.module(dense, (3, 3, 3))(random_tensor(rng, 1, 3, 5, 8))
+
     def probe_pixels(self, student, rng):
         student.pool_head_to_conv.module(fill(rng, nn.Linear(5, 4)), (5, 1, 1))(random_tensor(rng, 2, 5, 2, 3))
 
@@ -348,16 +352,16 @@ class TestMapSize:
 
     def test_padding(self, student, rng):
         """At stride 1, padding on both sides keeps the size, or makes it larger"""
-        for kernel, padding in ((3, 1), (4, 2), (3, 2), (5, 1)):
+        for kernel, padding in ((7, 3), (4, 2), (3, 2), (8, 2)):
             size = draw(rng, 20, 40)
-            layers = [conv(1, 1, kernel, 1, padding), conv(1, 1, 3, 1, 1)]
+            layers = [conv(1, 1, kernel, 1, padding), conv(1, 1, 5, 1, 2)]
             assert_same(student.map_size(size, layers), (size + 2 * padding - kernel + 1, 1))
 
     def test_rounding(self, student, rng):
         """Pixels that no kernel reaches are left over: each layer rounds down"""
         for stride, padding in ((2, 1), (3, 2)):
             layers = [conv(1, 1, 4, stride, padding), pool(3, 2)]
-            count = draw(rng, 4, 9)
+            count = draw(rng, 7, 12)
             for positions in (2 * count + 1, 2 * count + 2):
                 for rest in range(stride):
                     size = 4 - 2 * padding + stride * (positions - 1) + rest
@@ -391,7 +395,7 @@ class TestMapSize:
                 student.map_size(size, layers)
 
     def probe_convolution(self, student, rng):
-        student.map_size(draw(rng, 50, 60), [conv(1, 1, 4, 3, 1)])
+        student.map_size(draw(rng, 50, 60), [conv(1, 1, 5, 3, 2)])
 
     def probe_dilated(self, student, rng):
         student.map_size(draw(rng, 50, 60), [conv(1, 1, 4, 1, 0, 3)])
@@ -403,7 +407,10 @@ class TestMapSize:
         student.map_size(draw(rng, 50, 60), [wide_pool(4, 1, 3)])
 
     def probe_pooling(self, student, rng):
-        student.map_size(2 * draw(rng, 25, 30) + 1, [pool(3, 2, 1)])
+        student.map_size(2 * draw(rng, 25, 30) + 1, [pool(5, 2, 2)])
+
+    def probe_poolings(self, student, rng):
+        student.map_size(6 * draw(rng, 25, 30), [pool(3, 2), pool(5, 3)])
 
     def probe_chain(self, student, rng):
         student.map_size(draw(rng, 150, 160), [conv(1, 1, 5), conv(1, 1, 3, 2, 1), pool(), pool(3)])

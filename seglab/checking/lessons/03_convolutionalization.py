@@ -97,9 +97,10 @@ class TestConvolutionalize:
         assert_same(converted(windows), network(windows)[:, :, None, None])
 
     def test_larger_picture(self, student):
-        """Convolution, pooling and two fully connected layers: every window of 6 x 8 pixels, 2 pixels apart"""
+        """Convolution, pooling, two fully connected layers, dropout silent: windows of 6 x 8 pixels, 2 pixels apart"""
         features = nn.Conv2d(1, 3, 3), nn.Tanh(), nn.AvgPool2d(2)  # a window becomes 3 x 2 x 3 features
-        network = weighted(nn.Sequential(*features, nn.Flatten(), nn.Linear(18, 4), nn.ReLU(), nn.Linear(4, 2)))
+        head = nn.Flatten(), nn.Linear(18, 4), nn.ReLU(), nn.Dropout(1.0), nn.Linear(4, 2)
+        network = weighted(nn.Sequential(*features, *head))
         pictures = numbers(21, 2, 1, 8, 14)
         converted = student.convolutionalize.module(network, (3, 2, 3))
         assert_same(converted(pictures), at_every_place(network, pictures, 6, 8, 2))
@@ -219,6 +220,9 @@ class TestPoolHeadToConv:
         dense = weighted(nn.Linear(4, 2, bias=False))
         student.pool_head_to_conv.module(dense, (4, 2, 2))(numbers(37, 2, 4, 2, 2))
 
+    def probe_square_without_bias(self, student):
+        student.pool_head_to_conv.module(weighted(nn.Linear(3, 4, bias=False)), (3, 3, 3))(numbers(39, 1, 3, 5, 8))
+
     def probe_pixels(self, student):
         student.pool_head_to_conv.module(weighted(nn.Linear(5, 4)), (5, 1, 1))(numbers(38, 2, 5, 2, 3))
 
@@ -235,10 +239,10 @@ class TestMapSize:
         assert_same(student.map_size(32, LENET_AS_CONVOLUTIONS), (1, 4))
 
     def test_padding(self, student):
-        """Padding 1 on 50 pixels: kernel 3 leaves 50, kernel 5 leaves 48, and pooling 3 with stride 2 leaves 25"""
-        assert_same(student.map_size(50, [conv(3, 8, 3, padding=1)]), (50, 1))
-        assert_same(student.map_size(50, [conv(3, 8, 5, padding=1)]), (48, 1))
-        assert_same(student.map_size(50, [pool(3, 2, 1)]), (25, 2))
+        """Padding 2 on 50 pixels: kernel 5 leaves 50, kernel 7 leaves 48, and pooling 5 with stride 2 leaves 25"""
+        assert_same(student.map_size(50, [conv(3, 8, 5, padding=2)]), (50, 1))
+        assert_same(student.map_size(50, [conv(3, 8, 7, padding=2)]), (48, 1))
+        assert_same(student.map_size(50, [pool(5, 2, 2)]), (25, 2))
 
     def test_strides(self, student):
         """Kernel 3, stride 2, padding 1 makes 51 of 101 pixels; pooling 5 with stride 2 makes 24 of them"""
@@ -284,13 +288,16 @@ class TestMapSize:
         student.map_size(3, [conv(3, 8, 7), conv(8, 8, 1, padding=30)])
 
     def probe_convolution(self, student):
-        student.map_size(58, [conv(3, 8, 4, stride=3, padding=1)])
+        student.map_size(60, [conv(3, 8, 5, stride=3, padding=2)])
 
     def probe_chain(self, student):
         student.map_size(151, [conv(3, 8, 5), conv(8, 8, 3, 2, 1), pool(), conv(8, 8, 7)])
 
     def probe_pooling(self, student):
-        student.map_size(77, [pool(4, 3, 1)])
+        student.map_size(79, [pool(6, 3, 2)])
+
+    def probe_poolings(self, student):
+        student.map_size(162, [pool(3, 2), pool(5, 3)])
 
     def probe_dilated_convolution(self, student):
         student.map_size(63, [conv(3, 8, 4, stride=2, dilation=3)])

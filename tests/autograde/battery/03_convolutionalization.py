@@ -421,7 +421,7 @@ def network_norm_without_momentum(classifier, feature_shape):
     return nn.Sequential(*new)
 
 
-@wrong("convolutionalize", "layer_between_lost")
+@wrong("convolutionalize", "other_layers")
 def network_without_dropout(classifier, feature_shape):
     """Dropout is left out, as it does nothing in evaluation."""
     shape, new = feature_shape, []
@@ -523,7 +523,7 @@ def network_keeps_flatten(classifier, feature_shape):
     return nn.Sequential(*new, flatten)
 
 
-@wrong("convolutionalize", "layer_between_lost")
+@wrong("convolutionalize", "other_layers")
 def network_relu_between_dense(classifier, feature_shape):
     """Writes a new head with ReLU between the layers, whatever stood there."""
     layers = list(classifier)
@@ -569,7 +569,7 @@ def network_without_biases(classifier, feature_shape):
     return nn.Sequential(*new)
 
 
-@wrong("convolutionalize", "layer_between_lost")
+@wrong("convolutionalize", "other_layers")
 def network_with_dropout2d(classifier, feature_shape):
     """Dropout becomes Dropout2d, which drops a channel at all places at once."""
     shape, new = feature_shape, []
@@ -1015,4 +1015,504 @@ def size_fit_without_padding(size, layers):
             raise ValueError("the kernel is larger than the map")
         size = (size + 2 * layer.get("padding", 0) - _span(layer)) // layer["stride"] + 1
         jump *= layer["stride"]
+    return size, jump
+
+
+# 1 · linear_to_conv, more
+
+
+@wrong("linear_to_conv", "bias_forgotten")
+def conv_of_new_weights(linear, in_channels, kernel_size):
+    """Copies the bias only: the weights are those of a new convolution."""
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size, bias=linear.bias is not None)
+    if linear.bias is not None:
+        conv.bias = linear.bias
+    return conv
+
+
+@wrong("linear_to_conv", "windows_side_by_side", "bias_forgotten")
+def conv_side_by_side_without_bias(linear, in_channels, kernel_size):
+    """Steps by the kernel, and the bias is dropped."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), stride=(kh, kw), bias=False)
+    conv.weight.data = linear.weight.data.reshape(-1, in_channels, kh, kw)
+    return conv
+
+
+@wrong("linear_to_conv", "padded_to_keep_the_size")
+def conv_fully_padded(linear, in_channels, kernel_size):
+    """Pads by one less than the kernel, so that every overlap counts."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), padding=(kh - 1, kw - 1), bias=linear.bias is not None)
+    state = {k: v.view(conv.weight.shape) if k == "weight" else v for k, v in linear.state_dict().items()}
+    conv.load_state_dict(state)
+    return conv
+
+
+@wrong("linear_to_conv", "padded_to_keep_the_size")
+def conv_padded_by_one(linear, in_channels, kernel_size):
+    """Pads by one, as one does with kernels of three."""
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size, padding=1, bias=linear.bias is not None)
+    conv.load_state_dict({k: v.view_as(conv.state_dict()[k]) for k, v in linear.state_dict().items()})
+    return conv
+
+
+@wrong("linear_to_conv", "bias_forgotten")
+def conv_of_zero_bias(linear, in_channels, kernel_size):
+    """The bias is set to zero."""
+    conv = nn.Conv2d(in_channels, linear.out_features, kernel_size, bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.view_as(conv.weight))
+        if conv.bias is not None:
+            conv.bias.zero_()
+    return conv
+
+
+@wrong("linear_to_conv", "rows_and_columns_swapped")
+def conv_of_a_turned_window(linear, in_channels, kernel_size):
+    """Transposes each kernel, so that it is w high and h wide."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kw, kh), bias=linear.bias is not None)
+    conv.weight.data = linear.weight.data.view(-1, in_channels, kh, kw).permute(0, 1, 3, 2).contiguous()
+    if linear.bias is not None:
+        conv.bias.data = linear.bias.data
+    return conv
+
+
+@wrong("linear_to_conv", "channels_taken_as_last")
+def conv_rows_before_channels(linear, in_channels, kernel_size):
+    """Reads the features row by row, and each row channel by channel."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    conv.weight.data.copy_(linear.weight.data.view(-1, kh, in_channels, kw).transpose(1, 2))
+    if linear.bias is not None:
+        conv.bias.data.copy_(linear.bias.data)
+    return conv
+
+
+@wrong("linear_to_conv")
+def conv_then_flatten(linear, in_channels, kernel_size):
+    """Flattens what the convolution gives, so that it looks like the dense layer's answer."""
+    return nn.Sequential(_conv(linear, in_channels, *_pair(kernel_size)), nn.Flatten())
+
+
+@wrong("linear_to_conv", "square_only")
+def conv_of_the_first_number(linear, in_channels, kernel_size):
+    """Takes the first number of the kernel for both sides."""
+    k = kernel_size if isinstance(kernel_size, int) else kernel_size[0]
+    conv = nn.Conv2d(in_channels, linear.out_features, k, bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.reshape(-1, in_channels, k, k))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "channels_taken_as_last", "bias_forgotten")
+def conv_channels_last_random_bias(linear, in_channels, kernel_size):
+    """Channels last, and the bias is not copied."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    conv.weight.data = linear.weight.data.reshape(-1, kh, kw, in_channels).permute(0, 3, 1, 2)
+    return conv
+
+
+@wrong("linear_to_conv", "rows_and_columns_swapped", "no_bias_not_provided_for")
+def conv_by_columns_with_bias(linear, in_channels, kernel_size):
+    """Column by column, and a layer without a bias is not thought of."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw))
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.view(-1, in_channels, kw, kh).transpose(2, 3))
+        conv.bias.copy_(linear.bias)
+    return conv
+
+
+# 2 · convolutionalize, more
+
+
+def _rebuilt(classifier, feature_shape, other):
+    """The usual loop; `other(layer)` says what becomes of the layers that are neither dense nor Flatten."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        elif not isinstance(layer, nn.Flatten):
+            new += other(layer)
+    return new
+
+
+@wrong("convolutionalize", "modes_changed")
+def network_of_new_dropouts(classifier, feature_shape):
+    """Dropout is made anew, in training mode."""
+
+    def other(layer):
+        if isinstance(layer, nn.Dropout):
+            return [nn.Dropout(layer.p)]
+        return [_norm(layer) if isinstance(layer, nn.BatchNorm1d) else layer]
+
+    return nn.Sequential(*_rebuilt(classifier, feature_shape, other))
+
+
+@wrong("convolutionalize", "other_layers", "modes_changed")
+def network_of_usual_dropouts(classifier, feature_shape):
+    """Dropout is made anew with the usual probability."""
+
+    def other(layer):
+        if isinstance(layer, nn.Dropout):
+            return [nn.Dropout()]
+        return [_norm(layer) if isinstance(layer, nn.BatchNorm1d) else layer]
+
+    return nn.Sequential(*_rebuilt(classifier, feature_shape, other))
+
+
+@wrong("convolutionalize", "other_layers")
+def network_of_bare_layers(classifier, feature_shape):
+    """Dropout and normalization of the head are left out."""
+    return nn.Sequential(
+        *_rebuilt(
+            classifier, feature_shape, lambda layer: [] if isinstance(layer, nn.Dropout | nn.BatchNorm1d) else [layer]
+        )
+    )
+
+
+@wrong("convolutionalize", "every_kernel_as_the_first")
+def network_that_keeps_the_channels(classifier, feature_shape):
+    """Every dense layer is said to see as many channels as the first."""
+    d, h, w = feature_shape
+    new = []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, d, h, w))
+            h = w = 1
+        elif not isinstance(layer, nn.Flatten):
+            new.append(_norm(layer) if isinstance(layer, nn.BatchNorm1d) else layer)
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "other_layers")
+def network_with_softmax(classifier, feature_shape):
+    """Adds a softmax over the classes."""
+    layers = _rebuilt(classifier, feature_shape, lambda one: [_norm(one) if isinstance(one, nn.BatchNorm1d) else one])
+    return nn.Sequential(*layers, nn.Softmax(dim=1))
+
+
+@wrong("convolutionalize", "other_layers")
+def network_of_the_head_only(classifier, feature_shape):
+    """Gives the head back, without the features."""
+    at = next(i for i, one in enumerate(classifier) if isinstance(one, nn.Flatten))
+    return nn.Sequential(
+        *_rebuilt(classifier[at:], feature_shape, lambda one: [_norm(one) if isinstance(one, nn.BatchNorm1d) else one])
+    )
+
+
+@wrong("convolutionalize", "normalization_made_new")
+def network_norm_by_hand(classifier, feature_shape):
+    """Copies the four tensors of a normalization, and neither eps nor momentum."""
+
+    def other(layer):
+        if not isinstance(layer, nn.BatchNorm1d):
+            return [layer]
+        norm = nn.BatchNorm2d(layer.num_features)
+        norm.weight.data, norm.bias.data = layer.weight.data.clone(), layer.bias.data.clone()
+        norm.running_mean, norm.running_var = layer.running_mean.clone(), layer.running_var.clone()
+        norm.training = layer.training
+        return [norm]
+
+    return nn.Sequential(*_rebuilt(classifier, feature_shape, other))
+
+
+@wrong("convolutionalize", "normalization_made_new", "modes_changed")
+def network_norm_of_parameters(classifier, feature_shape):
+    """Copies weight and bias of a normalization, nothing else."""
+
+    def other(layer):
+        if not isinstance(layer, nn.BatchNorm1d):
+            return [layer]
+        norm = nn.BatchNorm2d(layer.num_features)
+        norm.weight, norm.bias = layer.weight, layer.bias
+        return [norm]
+
+    return nn.Sequential(*_rebuilt(classifier, feature_shape, other))
+
+
+@wrong("convolutionalize", "modes_changed")
+def network_in_training(classifier, feature_shape):
+    """The network comes back in training mode, to be trained."""
+    return nn.Sequential(
+        *_rebuilt(classifier, feature_shape, lambda one: [_norm(one) if isinstance(one, nn.BatchNorm1d) else one])
+    ).train()
+
+
+@wrong("convolutionalize", "each_layer_once", "layer_of_vectors_stays")
+def network_of_modules(classifier, feature_shape):
+    """Goes through modules(), and leaves BatchNorm1d as it is."""
+    layers = [one for one in classifier.modules() if one is not classifier]
+    return nn.Sequential(*_rebuilt(layers, feature_shape, lambda one: [one]))
+
+
+@wrong("convolutionalize", "layer_of_vectors_stays")
+def network_flattening_first(classifier, feature_shape):
+    """Flatten stays where it was."""
+    shape, new = feature_shape, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *shape))
+            shape = (layer.out_features, 1, 1)
+        else:
+            new.append(_norm(layer) if isinstance(layer, nn.BatchNorm1d) else layer)
+    return nn.Sequential(*new)
+
+
+# 3 · pool_head_to_conv, more
+
+
+@wrong("pool_head_to_conv", "means_side_by_side", "height_for_width")
+def head_side_by_side_swapped(linear, feature_shape):
+    """Windows side by side, w high and h wide."""
+    d, h, w = feature_shape
+    return nn.Sequential(nn.AvgPool2d((w, h)), _conv(linear, d, 1, 1))
+
+
+@wrong("pool_head_to_conv", "pooled_over_everything")
+def head_pooled_to_the_window(linear, feature_shape):
+    """Pools the whole map to h x w places."""
+    d, h, w = feature_shape
+    return nn.Sequential(nn.AdaptiveAvgPool2d((h, w)), _conv(linear, d, 1, 1))
+
+
+@wrong("pool_head_to_conv", "means_side_by_side")
+def head_one_kernel_side_by_side(linear, feature_shape):
+    """One convolution that steps by its kernel."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (h, w), stride=(h, w), bias=linear.bias is not None)
+    conv.weight.data = (linear.weight.data / (h * w)).view(-1, d, 1, 1).repeat(1, 1, h, w)
+    if linear.bias is not None:
+        conv.bias.data = linear.bias.data
+    return conv
+
+
+@wrong("pool_head_to_conv", "summed_instead_of_averaged", "bias_not_taken_over")
+def head_sum_without_bias(linear, feature_shape):
+    """Sums the window and drops the bias."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (h, w), bias=False)
+    conv.weight.data = linear.weight.data[:, :, None, None].expand(-1, -1, h, w).contiguous()
+    return conv
+
+
+@wrong("pool_head_to_conv", "means_with_padding")
+def head_padded_without_counting(linear, feature_shape):
+    """Pads, but takes the mean of what is inside."""
+    d, h, w = feature_shape
+    pooling = nn.AvgPool2d((h, w), stride=1, padding=(h // 2, w // 2), count_include_pad=False)
+    return nn.Sequential(pooling, _conv(linear, d, 1, 1))
+
+
+@wrong("pool_head_to_conv", "summed_instead_of_averaged")
+def head_divided_by_the_height(linear, feature_shape):
+    """Divides by the window's height only."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (h, w), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_((linear.weight / h)[:, :, None, None].expand_as(conv.weight))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("pool_head_to_conv")
+def head_with_relu(linear, feature_shape):
+    """A ReLU between mean and dense layer."""
+    d, h, w = feature_shape
+    return nn.Sequential(nn.AvgPool2d((h, w), stride=1), nn.ReLU(), _conv(linear, d, 1, 1))
+
+
+@wrong("pool_head_to_conv", "pooled_over_everything")
+def head_as_it_was(linear, feature_shape):
+    """The head as it was: pooled, flattened, dense."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
+
+
+@wrong("pool_head_to_conv", "bias_not_taken_over")
+def head_average_of_sums_and_bias(linear, feature_shape):
+    """Everything of one sum is divided at the end, the bias too."""
+
+    class Scaled(nn.Module):
+        def __init__(self, conv, factor):
+            super().__init__()
+            self.conv, self.factor = conv, factor
+
+        def forward(self, x):
+            return self.conv(x) / self.factor
+
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (h, w), bias=linear.bias is not None)
+    conv.weight.data = linear.weight.data[:, :, None, None].repeat(1, 1, h, w)
+    if linear.bias is not None:
+        conv.bias.data = linear.bias.data
+    return Scaled(conv, h * w)
+
+
+@wrong("pool_head_to_conv", "height_for_width")
+def head_square_by_width(linear, feature_shape):
+    """The width of the window on both sides."""
+    d, _, k = feature_shape
+    return nn.Sequential(_conv(linear, d, 1, 1), nn.AvgPool2d(k, stride=1))
+
+
+# 4 · map_size, more
+
+
+@wrong("map_size", "first_place_not_counted")
+def size_rounded_up_without_one(size, layers):
+    """Rounds the steps up, and counts no first place."""
+    jump = 1
+    for layer in layers:
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size = math.ceil(room / layer["stride"])
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "only_poolings_jump")
+def size_jump_by_counting_poolings(size, layers):
+    """The jump is 2 to the number of poolings."""
+    pools = sum(layer["kind"] == "pool" for layer in layers)
+    return right_size_recursive(size, layers)[0], 2**pools
+
+
+@wrong("map_size", "only_poolings_jump")
+def size_jump_from_sizes(size, layers):
+    """The jump is the size of the picture divided by that of the map."""
+    places = right_size_recursive(size, layers)[0]
+    return places, size // places
+
+
+@wrong("map_size", "size_and_jump_exchanged")
+def size_and_jump_exchanged(size, layers):
+    """Returns the jump first."""
+    return right_size_recursive(size, layers)[::-1]
+
+
+@wrong("map_size", "dilation_times_kernel")
+def size_dilation_without_last_element(size, layers):
+    """A dilated kernel spans dilation times (kernel - 1)."""
+    jump = 1
+    for layer in layers:
+        span = layer["kernel_size"]
+        if layer.get("dilation", 1) > 1:
+            span = layer["dilation"] * (layer["kernel_size"] - 1)
+        room = size + 2 * layer.get("padding", 0) - span
+        if room < 0:
+            raise ValueError("does not fit")
+        size, jump = room // layer["stride"] + 1, jump * layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "dilation_times_kernel")
+def size_dilation_as_gaps(size, layers):
+    """Dilation is taken for the number of positions between two elements."""
+    jump = 1
+    for layer in layers:
+        k = layer["kernel_size"]
+        d = layer.get("dilation", 1)
+        span = k + (k - 1) * d if d > 1 else k
+        room = size + 2 * layer.get("padding", 0) - span
+        if room < 0:
+            raise ValueError("does not fit")
+        size, jump = room // layer["stride"] + 1, jump * layer["stride"]
+    return size, jump
+
+
+@wrong("map_size")
+def size_refused_where_it_just_fits(size, layers):
+    """A kernel as large as the map is refused."""
+    jump = 1
+    for layer in layers:
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room <= 0:
+            raise ValueError("does not fit")
+        size, jump = room // layer["stride"] + 1, jump * layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "first_place_not_counted")
+def size_poolings_rounded_up(size, layers):
+    """Poolings round up."""
+    jump = 1
+    for layer in layers:
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        up = layer["stride"] - 1 if layer["kind"] == "pool" else 0
+        size, jump = (room + up) // layer["stride"] + 1, jump * layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "only_poolings_jump")
+def size_poolings_step_by_their_kernel(size, layers):
+    """The stride of a pooling is taken to be its kernel."""
+    jump = 1
+    for layer in layers:
+        stride = layer["kernel_size"] if layer["kind"] == "pool" else layer["stride"]
+        room = size + 2 * layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size, jump = room // stride + 1, jump * stride
+    return size, jump
+
+
+@wrong("map_size", "poolings_only_divide")
+def size_convolutions_keep_it(size, layers):
+    """Convolutions are said to keep the size."""
+    jump = 1
+    for layer in layers:
+        if layer["kind"] == "conv":
+            size //= layer["stride"]
+        else:
+            room = size + 2 * layer.get("padding", 0) - _span(layer)
+            if room < 0:
+                raise ValueError("does not fit")
+            size = room // layer["stride"] + 1
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "dilation_times_kernel", "fit_checked_at_the_end")
+def size_without_dilation_and_errors(size, layers):
+    """Dilation is not looked at, and nothing is refused."""
+    jump = 1
+    for layer in layers:
+        size = (size + 2 * layer.get("padding", 0) - layer["kernel_size"]) // layer["stride"] + 1
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "first_place_not_counted", "only_poolings_jump")
+def size_one_inside_and_jump_of_poolings(size, layers):
+    """1 is added before the division, and the jump is that of the poolings."""
+    jump = 1
+    for layer in layers:
+        free = size + 2 * layer.get("padding", 0) - _span(layer) + 1
+        if free <= 0:
+            raise ValueError("does not fit")
+        size = free // layer["stride"]
+        if layer["kind"] == "pool":
+            jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "first_place_not_counted", "padding_on_one_side")
+def size_padding_once_and_no_first_place(size, layers):
+    """The padding counts once, and the first place is forgotten."""
+    jump = 1
+    for layer in layers:
+        room = size + layer.get("padding", 0) - _span(layer)
+        if room < 0:
+            raise ValueError("does not fit")
+        size, jump = room // layer["stride"], jump * layer["stride"]
     return size, jump
