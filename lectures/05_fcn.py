@@ -20,6 +20,7 @@
 
 # %%
 import copy
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from seglab.data.scenes import CLASSES, load_crops, load_scenes
+from seglab.data.scenes import CLASSES, SIZE_EDGES, load_crops, load_scenes
 from seglab.figures import show, show_images
 from seglab.networks import halving_encoder
 from seglab.training import fit, miou, mirror_and_recolour, pixel_accuracy, predict_logits
@@ -469,7 +470,7 @@ def label_shares(mask, pixels):
 objects = [(s, n) for s in range(100) for n in range(1, scenes.areas.shape[1]) if scenes.areas[s, n] > 0]
 areas = torch.tensor([scenes.areas[s, n] for s, n in objects])  # (objects,)
 classes = torch.tensor([scenes.class_of[s, n] for s, n in objects])  # (objects,)
-bins = [(areas >= low) & (areas < high) for low, high in ((20, 80), (80, 320), (320, 1280), (1280, 5462))]
+bins = [(areas >= low) & (areas < high) for low, high in pairwise((*SIZE_EDGES, torch.inf))]
 assert sum(inside.sum() for inside in bins) == len(objects)  # no object lies between the bins
 
 shares = {}

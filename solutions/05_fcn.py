@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from seglab import check, once_written
 from seglab.data.photos import photo
-from seglab.data.scenes import CLASSES, load_scenes
+from seglab.data.scenes import CLASSES, SIZE_EDGES, load_scenes
 from seglab.figures import show, show_images
 from seglab.layers import conv, pool
 from seglab.networks import WIDTHS, halving_encoder
@@ -907,7 +907,7 @@ def recall_by_size(pred: Tensor, target: Tensor, instances: Tensor, edges) -> Te
 check(recall_by_size)
 
 # %% picture="recall_by_size"
-EDGES = [20, 80, 320, 1280, 16384]  # px²: tiny, small, medium and large objects of the scenes
+EDGES = [*SIZE_EDGES, torch.inf]  # px²: tiny, small, medium and large objects of the scenes
 scenes = load_scenes("val", size=128, count=50, seed=0)
 
 with once_written():

@@ -31,6 +31,7 @@ CLASSES = ("background", "top", "trousers", "shoe", "bag")
 SPLITS = ("train", "val", "test")
 MIN_AREA = 20  # visible pixels of the smallest object
 MIN_SIZE = 32  # side of the smallest scene
+SIZE_EDGES = (20, 80, 320, 1280)  # where tiny, small, medium and large objects begin: square pixels at 128 x 128
 
 # Photo and box (left, upper, right, lower) of each background. No photo serves two splits.
 TEXTURES = {

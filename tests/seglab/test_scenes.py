@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seglab.data import scenes
-from seglab.data.scenes import CLASSES, MIN_AREA, SPLITS, TEXTURES, clothes_of, load_crops, load_scenes
+from seglab.data.scenes import CLASSES, MIN_AREA, SIZE_EDGES, SPLITS, TEXTURES, clothes_of, load_crops, load_scenes
 
 RECORDED_CLASSES = [[0, 3, 4, 0, 0, 0], [0, 4, 1, 0, 0, 0], [0, 2, 4, 4, 1, 2]]
 RECORDED_AREAS = [
@@ -113,6 +113,11 @@ class TestScenes:
     def test_bad_arguments(self, load, arguments, message):
         with pytest.raises(ValueError, match=message):
             load(**arguments)
+
+    def test_every_object_of_a_large_scene_has_its_size_bin(self):
+        areas = load_scenes("val", size=128, count=30, seed=0).areas[:, 1:]
+        bins = np.histogram(areas[areas > 0], [*SIZE_EDGES, np.inf])[0]
+        assert SIZE_EDGES[0] == MIN_AREA and bins.sum() == (areas > 0).sum() and (bins > 5).all()
 
 
 class TestSplits:

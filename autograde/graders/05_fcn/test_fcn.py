@@ -75,31 +75,29 @@ class TestUpsampleBilinear:
     @pytest.mark.weight(2)
     def test_inside(self, student, rng):
         """Between the outermost centres: several maps with several channels, not square, enlarged by 2 and by 4"""
-        for shape in ((2, 3, 4, 6), (3, 2, 7, 5)):
+        for shape, factor in (((2, 3, 4, 6), 2), ((3, 2, 4, 3), 4)):
             x = random_tensor(rng, *shape)
-            for factor in (2, 4):
-                got = student.upsample_bilinear(x, factor)
-                assert_same(*inside(got, enlarged(x, factor), factor // 2))
+            assert_same(*inside(student.upsample_bilinear(x, factor), enlarged(x, factor), factor // 2))
 
     @pytest.mark.weight(2)
     def test_border(self, student, rng):
         """Beyond the outermost centres their values go on, on all four sides"""
-        for shape, factor in (((1, 2, 2, 3), 2 * draw(rng, 4, 8)), ((2, 1, 4, 2), 2)):
+        for shape, factor in (((1, 2, 2, 3), 2 * draw(rng, 2, 4)), ((2, 1, 4, 2), 2)):
             x = random_tensor(rng, *shape) + 5
             assert_same(student.upsample_bilinear(x, factor), enlarged(x, factor))
 
     @pytest.mark.weight(2)
     def test_odd_factors(self, student, rng):
         """Odd factors, 1 among them"""
-        x = random_tensor(rng, 2, 2, 3, 4)
-        for factor in (3, 5, 2 * draw(rng, 3, 5) + 1, 1):
+        x = random_tensor(rng, 2, 2, 2, 3)
+        for factor in (3, 2 * draw(rng, 2, 3) + 1, 1):
             assert_same(student.upsample_bilinear(x, factor), enlarged(x, factor))
 
     def test_one_row(self, student, rng):
         """Maps of one row, one column, one value"""
         x = random_tensor(rng, 2, 1, 1, 4)
         for one in (x, x.mT, x[..., :1]):
-            assert_same(student.upsample_bilinear(one, 4), enlarged(one, 4))
+            assert_same(student.upsample_bilinear(one, 2), enlarged(one, 2))
 
     def test_gradient(self, student, rng):
         """A gradient that comes back is shared out as the values were"""
@@ -180,6 +178,14 @@ def enlargement(stride, more=0):
     return layer("deconv", 2 * stride + 2 * more, stride)
 
 
+def offset(student, *chains):
+    """The student's answer; a float that is a whole number is taken, and put on record, as that number."""
+    got = student.crop_offset(*chains)
+    if isinstance(got, float) and got.is_integer():
+        got = student.seen[-1] = int(got)
+    return got
+
+
 class TestCropOffset:
     """crop_offset: where one map lies on another"""
 
@@ -187,7 +193,7 @@ class TestCropOffset:
         """Convolutions with padding, none of them with a stride"""
         for _ in range(3):
             layers = [layer("conv", 2 * draw(rng, 0, 3) + 1, 1, draw(rng, 7, 90)) for _ in range(3)]
-            assert_same(student.crop_offset(layers), offset_by_symmetry(layers))
+            assert_same(offset(student, layers), offset_by_symmetry(layers))
 
     @pytest.mark.weight(2)
     def test_down_and_up(self, student, rng):
@@ -197,21 +203,21 @@ class TestCropOffset:
             for _ in range(stages):
                 layers += [layer("pool", 2, 2), layer("conv", 2 * draw(rng, 0, 2) + 1)]
             layers.append(enlargement(2**stages))
-            assert_same(student.crop_offset(layers), offset_by_symmetry(layers))
+            assert_same(offset(student, layers), offset_by_symmetry(layers))
 
     def test_several_deconvs(self, student, rng):
         """Back in several steps, with convolutions between them"""
         layers = [layer("conv", 3, 1, draw(rng, 40, 60)), layer("conv", 2, 2), layer("pool", 3, 2), layer("pool", 2, 2)]
         layers += [enlargement(2, draw(rng, 0, 1)), layer("conv", 3, 1, 1), enlargement(2, draw(rng, 0, 1))]
         layers += [layer("conv", 5, 1, draw(rng, 0, 2)), layer("deconv", 4, 2)]
-        assert_same(student.crop_offset(layers), offset_by_symmetry(layers))
+        assert_same(offset(student, layers), offset_by_symmetry(layers))
 
     def test_padding_everywhere(self, student, rng):
         """Padding in convolutions, pooling and deconvs; where it is not named, it is zero"""
         for padding in (1, 0, 2):
             layers = [layer("conv", 5, 1, draw(rng, 20, 40)), layer("pool", 3, 2, 1), layer("conv", 3, 2, padding)]
             layers += [layer("conv", 1, 1, 2 * draw(rng, 1, 4)), layer("deconv", 5, 4, padding)]
-            assert_same(student.crop_offset(layers), offset_by_symmetry(layers))
+            assert_same(offset(student, layers), offset_by_symmetry(layers))
 
     @pytest.mark.weight(2)
     def test_onto_another_map(self, student, rng):
@@ -222,15 +228,15 @@ class TestCropOffset:
                 shared += [layer("conv", 3, 1, 1), layer("pool", 2, 2)]
             deeper = [*shared, layer("conv", 3, 1, 1), layer("pool", 2, 2), layer("conv", 2 * draw(rng, 2, 4) + 1)]
             deeper.append(enlargement(2))
-            assert_same(student.crop_offset(shared, deeper), offset_by_symmetry(shared, deeper))
+            assert_same(offset(student, shared, deeper), offset_by_symmetry(shared, deeper))
 
     @pytest.mark.weight(2)
     def test_no_such_row(self, student, rng):
         """Maps of different jumps, half a row, a row before the first: ValueError. Row 0 is a row"""
         padding = draw(rng, 70, 90)
         padded, pooled = layer("conv", 3, 1, padding), [layer("conv", 1, 1, 60), layer("pool", 1, 2)]
-        assert_same(student.crop_offset([padded]), padding - 1)
-        assert_same(student.crop_offset([layer("conv", 3, 1, 1)]), 0)
+        assert_same(offset(student, [padded]), padding - 1)
+        assert_same(offset(student, [layer("conv", 3, 1, 1)]), 0)
         for pair in (
             (pooled,),
             ([padded], pooled),
@@ -244,30 +250,47 @@ class TestCropOffset:
 
     # Rows that are whole and not negative also where halves, jumps or signs are wrong: two of each kind.
     def probe_two_convolutions(self, student, rng):
-        return student.crop_offset([layer("conv", 3, 1, draw(rng, 11, 19)), layer("conv", 7, 1, draw(rng, 22, 39))])
+        return offset(student, [layer("conv", 3, 1, draw(rng, 11, 19)), layer("conv", 7, 1, draw(rng, 22, 39))])
 
     def probe_four_convolutions(self, student, rng):
-        return student.crop_offset([layer("conv", size, 1, draw(rng, 11, 19)) for size in (5, 3, 9, 1)])
+        return offset(student, [layer("conv", size, 1, draw(rng, 11, 19)) for size in (5, 3, 9, 1)])
 
     def probe_deconv(self, student, rng):
-        return student.crop_offset([layer("conv", 1, 1, draw(rng, 41, 59)), layer("pool", 3, 2), layer("deconv", 5, 2)])
+        return offset(student, [layer("conv", 1, 1, draw(rng, 41, 59)), layer("pool", 3, 2), layer("deconv", 5, 2)])
 
     def probe_large_deconv(self, student, rng):
         layers = [layer("conv", 1, 1, draw(rng, 61, 79)), layer("pool", 3, 2), layer("pool", 3, 2)]
-        return student.crop_offset([*layers, layer("deconv", 5, 4)])
+        return offset(student, [*layers, layer("deconv", 5, 4)])
 
     def probe_before_the_first(self, student, rng):
-        return student.crop_offset([layer("conv", 2 * draw(rng, 20, 29) + 1)])
+        return offset(student, [layer("conv", 2 * draw(rng, 20, 29) + 1)])
 
     def probe_far_before_the_first(self, student, rng):
-        return student.crop_offset([layer("conv", 2 * draw(rng, 20, 29) + 1), layer("conv", 2 * draw(rng, 30, 39) + 1)])
+        return offset(student, [layer("conv", 2 * draw(rng, 20, 29) + 1), layer("conv", 2 * draw(rng, 30, 39) + 1)])
 
     def probe_onto(self, student, rng):
         shared = [layer("conv", 3, 1, 2 * draw(rng, 31, 39)), layer("pool", 3, 4)]
-        return student.crop_offset(shared, [*shared, layer("conv", 7), layer("pool", 3, 2), layer("deconv", 5, 2)])
+        return offset(student, shared, [*shared, layer("conv", 7), layer("pool", 3, 2), layer("deconv", 5, 2)])
 
+    # A kernel so large that the row is there whatever happens to the padding.
+    def probe_padding(self, student, rng):
+        return offset(student, [layer("conv", 3, 1, draw(rng, 4, 9))], [layer("conv", 61, 1, draw(rng, 11, 15))])
 
-STRIDES = (32, 16, 8)
+    def probe_more_padding(self, student, rng):
+        return offset(student, [layer("conv", 1, 1, draw(rng, 4, 9))], [layer("conv", 81, 1, draw(rng, 11, 15))])
+
+    # Rows that do not exist: no map with that jump, half a row, before the first.
+    def probe_two_jumps(self, student, rng):
+        return offset(student, [layer("conv", 1, 1, 2 * draw(rng, 21, 29)), layer("pool", 1, 2)])
+
+    def probe_two_other_jumps(self, student, rng):
+        return offset(student, [layer("conv", 3, 1, draw(rng, 31, 39))], [layer("conv", 5), layer("pool", 1, 2)])
+
+    def probe_half_a_row(self, student, rng):
+        return offset(student, [layer("conv", 4, 1, draw(rng, 21, 29))])
+
+    def probe_another_half(self, student, rng):
+        return offset(student, [layer("conv", 1, 1, draw(rng, 31, 39)), layer("pool", 2, 2), layer("deconv", 3, 2)])
 
 
 def interpolation(count, size):
@@ -283,21 +306,15 @@ def enlarged_to(scores, size):
     return torch.einsum("hr,nkrc,wc->nkhw", rows, scores, cols)
 
 
-def halving_stages(rng, widths, in_channels=3):
-    """Five stages in the manner of `seglab.networks`, with weights of the run, in evaluation mode.
+def halving_stages(rng, widths):
+    """Five convolutions that halve, sizes rounded down, with weights of the run."""
+    pairs = zip((3, *widths), widths, strict=False)
+    return fill(rng, nn.Sequential(*(nn.Conv2d(coming, width, 2, stride=2) for coming, width in pairs)))
 
-    The shift of the normalization keeps the ReLUs open: where a map is zero, nothing can be seen of what follows it.
-    """
-    stages = nn.Sequential()
-    for width in widths:
-        block = (nn.Conv2d(in_channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2))
-        stages.append(nn.Sequential(*block))
-        in_channels = width
-    fill(rng, stages)
-    for stage in stages:
-        nn.init.constant_(stage[1].bias, 1.0)
-        nn.init.zeros_(stage[1].running_mean)
-    return stages
+
+def pooling_stages(*before):
+    """Five poolings of three channels: the cheapest encoder there is. `before` makes what stands before each."""
+    return nn.Sequential(*(nn.Sequential(*(make(3) for make in before), nn.MaxPool2d(2)) for _ in range(5)))
 
 
 def random_scores(rng, widths, num_classes, stride):
@@ -313,30 +330,15 @@ def random_scores(rng, widths, num_classes, stride):
 
 def expected_logits(stages, state, x):
     """What the network must answer: scores by a product with the weights, enlarged row by row."""
-    maps = {}
-    y = x
-    for number, stage in enumerate(stages):
-        y = stage(y)
-        maps[2 ** (number + 1)] = y
-    scores = None
-    for stride in STRIDES:
-        if f"score_{stride}.weight" in state:
-            weight, bias = state[f"score_{stride}.weight"], state[f"score_{stride}.bias"]
-            here = torch.einsum("kd,ndhw->nkhw", weight[:, :, 0, 0], maps[stride]) + bias[:, None, None]
+    maps, scores = [x], None
+    for stage in stages:
+        maps.append(stage(maps[-1]))
+    for name, features in (("score_32", maps[5]), ("score_16", maps[4]), ("score_8", maps[3])):
+        if f"{name}.weight" in state:
+            here = torch.einsum("kd,ndhw->nkhw", state[f"{name}.weight"][:, :, 0, 0], features)
+            here = here + state[f"{name}.bias"][:, None, None]
             scores = here if scores is None else enlarged_to(scores, here.shape[2:]) + here
     return enlarged_to(scores, x.shape[2:])
-
-
-def new_weights(net):
-    """A network's weights by name. On record are their shapes and which are zero: the other values are chance."""
-    found = net.parameters()
-    net.student.seen[-1] = [(name, tuple(found[name].shape), bool(found[name].any())) for name in sorted(found)]
-    return found
-
-
-def answer(net, x):
-    """What a network gives for x, under a name of its own: the record must tell it from a call of the class."""
-    return net.call("__call__", x)
 
 
 def load(net, state):
@@ -344,14 +346,13 @@ def load(net, state):
 
     A bias that it lacks becomes 0 in `state`: `test_weights` asks for it, and no other test does.
     """
-    there = {name: tuple(value.shape) for name, value in new_weights(net).items()}
+    there = {name: tuple(value.shape) for name, value in net.parameters().items()}
     for name, value in state.items():
         if name not in there and name.endswith("bias"):
             value.zero_()
         elif there.get(name, "nothing") != tuple(value.shape) and (name in there or name == "score_32.weight"):
             raise Mismatch("rule", f"{name} of shape {tuple(value.shape)}", there.get(name, "no such weights"))
     net.call("load_state_dict", {name: state[name] for name in state if name in there}, strict=False, keep=True)
-    net.call("eval", keep=True)
     return net
 
 
@@ -363,12 +364,11 @@ class TestFCN:
     """FCN: scores at 32, 16 and 8 pixels, summed and enlarged"""
 
     def check_logits(self, student, rng, stride, height, width, num_classes=4, pictures=2):
-        widths = random_widths(rng)
-        stages, state = halving_stages(rng, widths), random_scores(rng, widths, num_classes, stride)
+        stages, state = pooling_stages(), random_scores(rng, [3] * 5, num_classes, stride)
         x = random_tensor(rng, pictures, 3, height, width)
-        net = load(student.FCN.module(stages, widths, num_classes, stride), state)
+        net = load(student.FCN.module(stages, [3] * 5, num_classes, stride), state)
         with torch.no_grad():
-            assert_same(answer(net, x), expected_logits(stages, state, x))
+            assert_same(net(x), expected_logits(stages, state, x))
 
     def test_stride_32(self, student, rng):
         """FCN-32s: logits of the picture's size, the sides multiples of 32"""
@@ -385,81 +385,70 @@ class TestFCN:
     @pytest.mark.weight(2)
     def test_any_size(self, student, rng):
         """Pictures whose sides no 32 divides, not square, down to the smallest; one class, one picture"""
-        for stride, size in ((32, (70, 45)), (16, (57, 90)), (8, (draw(rng, 56, 63), draw(rng, 104, 111)))):
-            self.check_logits(student, rng, stride, *size)
-        self.check_logits(student, rng, 8, 32, 47, num_classes=1, pictures=1)
+        self.check_logits(student, rng, 32, 70, 45)
+        self.check_logits(student, rng, 8, draw(rng, 56, 63), 32, num_classes=1, pictures=1)
 
     def test_weights(self, student, rng):
         """Each score layer that the stride needs has weights and bias of its own, and there are no others"""
-        for stride, widths in ((32, random_widths(rng)), (16, [4] * 5), (8, random_widths(rng)), (8, [3] * 5)):
-            num_classes, stages = draw(rng, 7, 9), halving_stages(rng, widths)
-            net = student.FCN.module(stages, widths, num_classes, stride)
-            got = {name: list(value.shape) for name, value in new_weights(net).items()}
-            expected = {f"encoder.{name}": list(value.shape) for name, value in stages.named_parameters()}
-            expected |= {name: list(v.shape) for name, v in random_scores(rng, widths, num_classes, stride).items()}
-            assert_same(got, expected)
+        for stride, widths in ((32, random_widths(rng)), (16, random_widths(rng)), (8, [4] * 5)):
+            num_classes = draw(rng, 7, 9)
+            new = student.FCN.module(pooling_stages(), widths, num_classes, stride).parameters()
+            expected = random_scores(rng, widths, num_classes, stride)
+            assert_same(*({name: list(value.shape) for name, value in one.items()} for one in (new, expected)))
 
     def test_skips_start_at_zero(self, student, rng):
-        """A new network's skips are zero and its deep scores are not: it answers as the coarser one would"""
-        for stride in (16, 8):
-            widths = random_widths(rng)
-            stages, x = halving_stages(rng, widths), random_tensor(rng, 1, 3, 64, 80)
-            net = student.FCN.module(stages, widths, 3, stride)
-            state = random_scores(rng, widths, 3, 32)
-            skips = {name: 0 * value for name, value in random_scores(rng, widths, 3, stride).items()}
-            new = new_weights(net)
-            for name in new.keys() & (skips.keys() - {"score_32.bias"}):
-                if bool(new[name].any()) != (name == "score_32.weight"):
-                    raise Mismatch("rule", "skips of zeros, score_32 as torch makes it", f"another start of {name}")
-            load(net, state)
-            with torch.no_grad():
-                assert_same(answer(net, x), expected_logits(stages, skips | state, x))
+        """The skips of a new FCN-8s are zero, and its deep scores are not: it answers as an FCN-32s would"""
+        new = student.FCN.module(pooling_stages(), random_widths(rng), 3, 8).parameters()
+        got = {name: (int(new[name].count_nonzero()), new[name].numel()) for name in sorted(new)}
+        student.seen[-1] = got  # on record: how many of them are not zero; their values are chance
+        wrong = [name for name in got if bool(got[name][0]) != name.startswith("score_32")]
+        if wrong or not got:
+            raise Mismatch("rule", "skips of zeros, score_32 as torch makes it", f"another start of {wrong}")
 
     def test_gradients(self, student, rng):
         """All score layers and the whole encoder learn: the gradient of every weight"""
-        for stride in (32, 8):
-            widths = random_widths(rng)
-            stages, state = halving_stages(rng, widths), random_scores(rng, widths, 3, stride)
-            x, arriving = random_tensor(rng, 1, 3, 64, 64), random_tensor(rng, 1, 3, 64, 64) / 300
-            net = load(student.FCN.module(stages, widths, 3, stride), state)
-            here = {name: value.clone().requires_grad_() for name, value in state.items()}
-            (expected_logits(stages, here, x) * arriving).sum().backward()
-            expected = {f"encoder.{name}": value.grad for name, value in stages.named_parameters()}
-            expected |= {name: value.grad for name, value in here.items()}
-            found = net.gradients(x, arriving)
-            student.seen[-1] = {name: found[name] for name in sorted(found)}  # on record, in whatever order they came
-            assert_same(found, {name: expected[name] for name in expected if name in found or "bias" not in name})
+        widths = random_widths(rng)
+        stages, state = halving_stages(rng, widths), random_scores(rng, widths, 3, 8)
+        x, arriving = random_tensor(rng, 1, 3, 64, 64), random_tensor(rng, 1, 3, 64, 64) / 300
+        net = load(student.FCN.module(stages, widths, 3, 8), state)
+        here = {name: value.clone().requires_grad_() for name, value in state.items()}
+        (expected_logits(stages, here, x) * arriving).sum().backward()
+        expected = {f"encoder.{name}": value.grad for name, value in stages.named_parameters()}
+        expected |= {name: value.grad for name, value in here.items()}
+        found = net.gradients(x, arriving)
+        student.seen[-1] = {name: found[name] for name in sorted(found)}  # on record, in whatever order they came
+        assert_same(found, {name: expected[name] for name in expected if name in found or "bias" not in name})
 
     def test_own_encoder(self, student, rng):
         """The encoder is the one that was passed, not a copy: there the gradients arrive"""
-        widths = random_widths(rng)
-        stages, state = halving_stages(rng, widths), random_scores(rng, widths, 3, 16)
+        stages, state = pooling_stages(), random_scores(rng, [3] * 5, 3, 16)
+        stages[0] = fill(rng, nn.Conv2d(3, 3, 2, stride=2))
         x, arriving = random_tensor(rng, 1, 3, 32, 64), random_tensor(rng, 1, 3, 32, 64) / 300
         kept = student.keep(stages)
-        net = load(student.FCN.module(kept, widths, 3, 16), state)
+        net = load(student.FCN.module(kept, [3] * 5, 3, 16), state)
         back(net.call("__call__", x, keep=True), arriving)
-        got = kept.get("0.0.weight", keep=True).get("grad")
         (expected_logits(stages, state, x) * arriving).sum().backward()
-        assert_same(got, stages[0][0].weight.grad)
+        found = [one.get("grad") for one in (kept.get("0.weight", keep=True), net.get("encoder.0.weight", keep=True))]
+        own, used = (torch.zeros_like(stages[0].weight) if one is None else one for one in found)
+        student.seen[-4:] = [[own, used]]  # on record together: a copy has what the original lacks
+        assert_same(own, stages[0].weight.grad)
 
     def test_each_stage_once(self, student, rng):
         """In training mode, with the statistics of the batch, each stage runs exactly once per call"""
-        widths = random_widths(rng)
-        stages, state = halving_stages(rng, widths), random_scores(rng, widths, 2, 8)
-        net = load(student.FCN.module(stages, widths, 2, 8), state)
+        stages, state = pooling_stages(nn.BatchNorm2d), random_scores(rng, [3] * 5, 2, 8)
+        net = load(student.FCN.module(stages, [3] * 5, 2, 8), state)
         x = random_tensor(rng, 3, 3, 64, 64)
-        net.call("train", keep=True)
-        here = copy.deepcopy(stages).train()
         with torch.no_grad():
-            assert_same(answer(net, x), expected_logits(here, state, x))
-        seen = [net.get(f"encoder.{number}.1.num_batches_tracked") for number in range(5)]
-        assert_same(seen, [one[1].num_batches_tracked for one in here])
+            assert_same(net(x), expected_logits(stages, state, x))
+        runs = [net.get(f"encoder.{number}.0.num_batches_tracked") for number in range(5)]
+        again = any(isinstance(one, torch.Tensor) and one.numel() == 1 and one > 1 for one in runs)
+        student.seen[-5:] = [1 + again]  # on record: whether one ran again, not which
+        assert_same(runs, [torch.tensor(1)] * 5)
 
 
-def small_network(rng, *between, num_classes=3):
-    """Two convolutions and what stands between them, with weights of the run, in evaluation mode."""
-    layers = [nn.Conv2d(2, 4, 3, padding=1), *between, nn.ReLU(), nn.Conv2d(4, num_classes, 1)]
-    return fill(rng, nn.Sequential(*layers))
+def small_network(rng):
+    """A convolution with weights of the run."""
+    return fill(rng, nn.Conv2d(2, 3, 3, padding=1))
 
 
 def random_batch(rng, count, ignored, num_classes=3, ignore_index=255):
@@ -502,15 +491,9 @@ class TestTrainEpoch:
     @pytest.mark.weight(2)
     def test_weights(self, student, rng):
         """Gradient descent on several batches, some pixels ignored: the weights after the epoch"""
-        network, batches = small_network(rng), [random_batch(rng, *one) for one in ((2, 7), (3, 20), (1, 3))]
+        network, batches = small_network(rng), [random_batch(rng, *one) for one in ((2, 7), (3, 20))]
         _, state = epoch(student, network, batches)
         assert_same(state, dict(descended(network, batches, 0.5)[0]))
-
-    def test_momentum(self, student, rng):
-        """With momentum: each step goes on from those before it"""
-        network, batches = small_network(rng), [random_batch(rng, 2, 5 * number) for number in range(4)]
-        _, state = epoch(student, network, batches, lr=0.2, momentum=0.8)
-        assert_same(state, dict(descended(network, batches, 0.2, 0.8)[0]))
 
     def test_old_gradients(self, student, rng):
         """What the weights hold as gradients before the epoch does not count"""
@@ -521,40 +504,41 @@ class TestTrainEpoch:
         assert_same(dict(kept.call("state_dict")), dict(descended(network, batches, 0.3)[0]))
 
     def test_training_mode(self, student, rng):
-        """A network in evaluation mode is put into training mode, and sees each batch exactly once"""
-        network = small_network(rng, nn.BatchNorm2d(4))
+        """A network in evaluation mode is put into training mode and left there, and sees each batch exactly once"""
+        network = fill(rng, nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 1)))
         batches = [random_batch(rng, *one) for one in ((3, 10), (2, 0), (4, 31))]
-        _, state = epoch(student, network, batches, lr=0.1)
-        assert_same(state, dict(descended(network, batches, 0.1)[0]))
+        kept = student.keep(network)
+        student.train_epoch(kept, kept.optimizer(lr=0.1), batches)
+        assert_same(dict(kept.call("state_dict")), dict(descended(network, batches, 0.1)[0]))
+        kept.call("forward", batches[0][0], keep=True)
+        assert_same(kept.get("0.num_batches_tracked"), torch.tensor(4))
 
     @pytest.mark.weight(2)
     def test_mean(self, student, rng):
         """A float: the mean loss over all valid pixels of the epoch, whatever the batches' sizes"""
         network, batches = small_network(rng), [random_batch(rng, *one) for one in ((4, 100), (2, 3), (1, 28))]
-        loss, _ = epoch(student, network, batches)
-        assert_mean(loss, descended(network, batches, 0.5)[1])
+        batches[1][0].mul_(4)  # a larger loss: a mean that is none shows
         once = student.keep(batches).call("__iter__", keep=True)  # like a generator, it has no length
-        loss, _ = epoch(student, network, once)
-        assert_mean(loss, descended(network, batches, 0.5)[1])
+        assert_mean(epoch(student, network, once, lr=0.0)[0], descended(network, batches, 0.0)[1])
 
+    @pytest.mark.weight(2)
     def test_ignored_batch(self, student, rng):
-        """A batch in which every pixel is ignored changes neither the weights nor the mean"""
-        network, batches = small_network(rng), [random_batch(rng, 2, 11), random_batch(rng, 1, 7)]
-        nothing = random_batch(rng, 1, 30)
-        loss, state = epoch(student, network, [batches[0], nothing, batches[1]], lr=0.2, momentum=0.9)
+        """With momentum: a batch in which every pixel is ignored changes neither the weights nor the mean"""
+        network, batches = small_network(rng), [random_batch(rng, 2, 11), random_batch(rng, 2, 11)]
+        loss, state = epoch(student, network, [batches[0], random_batch(rng, 1, 30), batches[1]], lr=0.2, momentum=0.9)
         expected, losses = descended(network, batches, 0.2, 0.9)
-        assert_mean(loss, losses)
         assert_same(state, dict(expected))
+        assert_mean(loss, losses)
 
     def test_ignore_index(self, student, rng):
-        """Another label may be the one to ignore, a class among them"""
-        for ignore_index in (-1, 1):
-            network = small_network(rng)
-            batches = [random_batch(rng, 2, number, ignore_index=ignore_index) for number in (14, 40)]
-            loss, state = epoch(student, network, batches, ignore_index)
-            expected, losses = descended(network, batches, 0.5, ignore_index=ignore_index)
-            assert_same(state, dict(expected))
-            assert_mean(loss, losses)
+        """Another label may be the one to ignore, here one of the classes"""
+        network = small_network(rng)
+        batches = [random_batch(rng, 2, number, ignore_index=1) for number in (14, 40)]
+        batches[1][0].mul_(4)  # a larger loss: a mean that is none shows
+        loss, state = epoch(student, network, batches, 1)
+        expected, losses = descended(network, batches, 0.5, ignore_index=1)
+        assert_same(state, dict(expected))
+        assert_mean(loss, losses)
 
     # Nothing ignored, batches of one size: what survives more mistakes than the tests do.
     def probe_one_batch(self, student, rng):
@@ -565,9 +549,6 @@ class TestTrainEpoch:
 
     def probe_sizes(self, student, rng):
         return epoch(student, small_network(rng), [random_batch(rng, 3, 0), random_batch(rng, 1, 0)])
-
-    def probe_normalization(self, student, rng):
-        return epoch(student, small_network(rng, nn.BatchNorm2d(4)), [random_batch(rng, 2, 0)])
 
 
 def scatter(rng, objects, spread, height=12, width=16):
@@ -627,7 +608,7 @@ class TestRecallBySize:
 
     def test_numbers_per_picture(self, student, rng):
         """The same numbers in several pictures are different objects; numbers may be missing or large"""
-        far = draw(rng, 50, 900)
+        far = draw(rng, 50, 90)
         first, second, third = [(1, 6, 5), (far, 7, 0)], [(1, 6, 0), (2, 20, 18)], [(far, 9, 0), (1, 20, 1)]
         pred, target, instances = pictures(rng, first, second, third)
         assert_same(student.recall_by_size(pred, target, instances, [6, 10, 21]), shares(1 / 4, 1 / 2))
@@ -640,9 +621,8 @@ class TestRecallBySize:
         for number, hit, count in ((1, True, 4), (2, False, 4)):
             own = ((instances == number) & (right == hit)).nonzero()[:count]
             target[tuple(own.T)] = 255
+        pred = pred.where(target != 255, target)  # 255 in both is not right, either
         # What is left: 8 pixels with 3 right, 8 with 5 right, 20 with none.
-        assert_same(student.recall_by_size(pred, target, instances, [1, 9, 13, 30]), shares(1 / 2, math.nan, 0))
-        pred = pred.where(target != 255, target)  # a prediction of 255 there changes nothing
         assert_same(student.recall_by_size(pred, target, instances, [1, 9, 13, 30]), shares(1 / 2, math.nan, 0))
 
     def test_nothing_left(self, student, rng):
@@ -668,8 +648,8 @@ class TestRecallBySize:
         got = student.recall_by_size(pred, target, instances, [1, 5, 15, 20, 30])
         assert_same(got, shares(math.nan, 1, math.nan, math.nan))
         for start in (1, 2):
-            nothing = student.recall_by_size(pred[start:], target[start:], instances[start:], [0, 5, 15])
-            assert_same(nothing, shares(math.nan, math.nan))
+            nothing = student.recall_by_size(pred[start:], target[start:], instances[start:], [0, 5])
+            assert_same(nothing, shares(math.nan))
 
     def probe_halves(self, student, rng):
         objects = [(1, 8, 4), (2, 6, 3), (3, 9, 4), (4, 7, 3), (5, 10, 5), (6, 12, 7), (7, 5, 1)]
