@@ -659,7 +659,7 @@ assert 1 > ceiling[4] > ceiling[8] > ceiling[16] > ceiling[32]
 #   1998, section II.B (LeNet-5, and why C5 is a convolution) and section VII (the "space displacement neural
 #   network").
 # * Jonathan Long, Evan Shelhamer, Trevor Darrell: *Fully convolutional networks for semantic segmentation*, CVPR 2015,
-#   section 3.1, "Adapting classifiers for dense prediction".
+#   section 3.1, "Adapting classifiers for dense prediction" ("dense" means there: at every pixel).
 # * Min Lin, Qiang Chen, Shuicheng Yan: *Network in network*, ICLR 2014, section 3.2: global average pooling. Bolei
 #   Zhou and others: *Learning deep features for discriminative localization*, CVPR 2016, section 2: class activation
 #   maps.

@@ -69,8 +69,8 @@ LENET = [conv(3, 6, 5), pool(2), conv(6, 16, 5), pool(2), conv(16, 120, 5), conv
 #
 # * At every place, the convolution gives the numbers that `linear` gives for the flattened window there.
 # * It has a bias if and only if `linear` has one.
-# * Its weights can be trained. Whether it shares them with `linear` or has copies, and whether the weights of a frozen
-#   `linear` (`requires_grad=False`) stay frozen, is up to you.
+# * An optimizer can train its weights. Whether it shares them with `linear` or has copies, and whether the weights of a
+#   frozen `linear` (`requires_grad=False`) stay frozen, is up to you.
 #
 # Given: `kernel_size` as (kh, kw), and `ValueError` if `linear` takes another number of features.
 
@@ -133,7 +133,8 @@ def linear_to_conv(linear: nn.Linear, in_channels: int, kernel_size: int | tuple
 # * *Other values in every run, all off by one number per unit*: a new convolution has a random bias.
 # * *Too large a map on one window*: padding must be 0, so that one window gives 1 × 1.
 # * *Too small a map on larger features*: the stride must be 1.
-# * *`a leaf Variable that requires grad is being used in an in-place operation`*: copy under `torch.no_grad()`.
+# * *`a leaf Variable that requires grad is being used in an in-place operation`*: copy under `torch.no_grad()`. Do not
+#   switch `requires_grad` off: the weights are to be trained.
 #
 # </details>
 
@@ -194,8 +195,8 @@ with once_written():
 #   it. (Some people train with the statistics of a `BatchNorm` frozen, that is, with this one layer in evaluation.)
 # * The weights can be trained. Whether the new network shares them with the classifier or has copies is up to you.
 #
-# Given: `ValueError` for groups of layers, for layers that make one size of everything, and for more or fewer than one
-# `Flatten`. A `feature_shape` that does not fit is refused by your `linear_to_conv`.
+# Given: `ValueError` for a Sequential within the Sequential, for a pooling to a fixed size, and for more or fewer than
+# one `Flatten`. A `feature_shape` that does not fit is refused by your `linear_to_conv`.
 
 
 # %% solution="convolutionalize"

@@ -78,6 +78,11 @@ def kernel_back_to_front(linear, in_channels, kernel_size):
     return convolved(linear, unfolded(linear, in_channels, kernel_size).flip(2, 3))
 
 
+@variant(rows_and_columns_swapped, breaks=("test_one_window", "test_every_place"))
+def columns_back_to_front(linear, in_channels, kernel_size):
+    return convolved(linear, unfolded(linear, in_channels, kernel_size).flip(3))
+
+
 @misconception(
     "linear_to_conv", breaks=("test_one_window", "test_every_place"), hint=2, source="tensorflow-fcn issue 27"
 )
@@ -401,7 +406,7 @@ def features_left_out(classifier, feature_shape):
 @misconception("convolutionalize", breaks=("test_one_window", "test_every_place"), hint=2, source=STUDENTS)
 def converted_otherwise(classifier, feature_shape):
     """A fully connected layer has become another convolution than in exercise 1: its bias is missing or random, or the
-    convolution pads."""
+    convolution pads or jumps."""
     return converted(classifier, feature_shape, bias_forgotten)
 
 
@@ -413,6 +418,11 @@ def converted_with_random_bias(classifier, feature_shape):
 @variant(converted_otherwise, breaks=("test_one_window", "test_every_place"))
 def converted_with_padding(classifier, feature_shape):
     return converted(classifier, feature_shape, padded_to_keep_the_size)
+
+
+@variant(converted_otherwise, breaks="test_every_place")
+def converted_side_by_side(classifier, feature_shape):
+    return converted(classifier, feature_shape, windows_side_by_side)
 
 
 # --- pool_head_to_conv ---
@@ -684,6 +694,11 @@ def strides_summed(size, layers):
 
 
 @variant(only_poolings_jump, breaks="test_as_when_run")
+def skipped_positions_added(size, layers):
+    return walk(size, layers, places)[0], 1 + sum(layer["stride"] - 1 for layer in layers)
+
+
+@variant(only_poolings_jump, breaks="test_as_when_run")
 def stride_of_the_last(size, layers):
     return walk(size, layers, places)[0], layers[-1]["stride"] if layers else 1
 
@@ -736,6 +751,14 @@ def every_layer_only_divides(size, layers):
 def convolutions_only_divide(size, layers):
     def step(size, layer):
         return size // layer["stride"] if layer["kind"] == "conv" else places(size, layer)
+
+    return walk(size, layers, step)
+
+
+@variant(poolings_only_divide, breaks="test_as_when_run")
+def poolings_only_divide_rounded_up(size, layers):
+    def step(size, layer):
+        return -(-size // layer["stride"]) if layer["kind"] == "pool" else places(size, layer)
 
     return walk(size, layers, step)
 

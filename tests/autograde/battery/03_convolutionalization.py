@@ -1516,3 +1516,300 @@ def size_padding_once_and_no_first_place(size, layers):
             raise ValueError("does not fit")
         size, jump = room // layer["stride"], jump * layer["stride"]
     return size, jump
+
+
+# Once more, all four
+
+
+@wrong("linear_to_conv", "channels_taken_as_last")
+def conv_numpy_channels_last(linear, in_channels, kernel_size):
+    """Channels last, through numpy; a frozen layer is fine."""
+    kh, kw = _pair(kernel_size)
+    array = linear.weight.detach().numpy().reshape(linear.out_features, kh, kw, in_channels).transpose(0, 3, 1, 2)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    conv.weight.data = torch.tensor(array)
+    if linear.bias is not None:
+        conv.bias.data = linear.bias.detach().clone()
+    return conv
+
+
+@wrong("linear_to_conv", "padded_to_keep_the_size", "bias_forgotten")
+def conv_same_and_biasless(linear, in_channels, kernel_size):
+    """Pads to keep the size, and drops the bias."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), padding=(kh // 2, kw // 2), bias=False)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.view_as(conv.weight))
+    return conv
+
+
+@wrong("linear_to_conv", "no_bias_not_provided_for")
+def conv_asks_the_shape_of_the_bias(linear, in_channels, kernel_size):
+    """Asks a bias for its shape, also where there is none."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw))
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.unflatten(1, (in_channels, kh, kw)))
+        conv.bias.copy_(linear.bias.view(conv.bias.shape))
+    return conv
+
+
+@wrong("linear_to_conv", "rows_and_columns_swapped")
+def conv_flipped_left_to_right(linear, in_channels, kernel_size):
+    """Mirrors the kernel's columns."""
+    conv = _conv(linear, in_channels, *_pair(kernel_size))
+    conv.weight.data = conv.weight.data.flip(-1)
+    return conv
+
+
+@wrong("linear_to_conv", "windows_side_by_side")
+def conv_stride_of_the_height(linear, in_channels, kernel_size):
+    """Steps by the kernel's height in both directions."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), kh, bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.view_as(conv.weight))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("linear_to_conv", "weights_frozen")
+def conv_of_detached_weights(linear, in_channels, kernel_size):
+    """Puts the numbers in as buffers that no gradient reaches."""
+    kh, kw = _pair(kernel_size)
+    conv = nn.Conv2d(in_channels, linear.out_features, (kh, kw), bias=linear.bias is not None)
+    del conv.weight
+    conv.register_buffer("weight", linear.weight.detach().view(-1, in_channels, kh, kw))
+    if linear.bias is not None:
+        conv.bias.data = linear.bias.data
+    return conv
+
+
+@wrong("convolutionalize", "normalization_made_new")
+def network_plain_norms(classifier, feature_shape):
+    """A BatchNorm2d of the right width in place of the old one, in its mode."""
+    net, shape = nn.Sequential(), feature_shape
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            net.append(_conv(layer, *shape))
+            shape = [layer.out_features, 1, 1]
+        elif isinstance(layer, nn.BatchNorm1d):
+            net.append(nn.BatchNorm2d(layer.num_features))
+            net[-1].training = layer.training
+        elif not isinstance(layer, nn.Flatten):
+            net.append(layer)
+    return net
+
+
+@wrong("convolutionalize", "modes_changed", "normalization_made_new")
+def network_norm_loaded_only(classifier, feature_shape):
+    """Loads the state of a normalization; eps, momentum and mode are those of a new layer."""
+
+    def other(layer):
+        if not isinstance(layer, nn.BatchNorm1d):
+            return [layer]
+        norm = nn.BatchNorm2d(layer.num_features)
+        norm.load_state_dict(layer.state_dict())
+        return [norm]
+
+    return nn.Sequential(*_rebuilt(classifier, feature_shape, other))
+
+
+@wrong("convolutionalize", "each_layer_once")
+def network_by_names(classifier, feature_shape):
+    """Goes through named_children, and builds a Sequential of an OrderedDict."""
+    shape, new = feature_shape, {}
+    for name, layer in classifier.named_children():
+        if isinstance(layer, nn.Linear):
+            new[name] = _conv(layer, *shape)
+            shape = (layer.out_features, 1, 1)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new[name] = _norm(layer)
+        elif not isinstance(layer, nn.Flatten):
+            new[name] = copy.deepcopy(layer)
+    net = nn.Sequential()
+    for name, layer in new.items():
+        net.add_module(name, layer)
+    return net
+
+
+@wrong("convolutionalize", "layer_of_vectors_stays")
+def network_unflattened_norm(classifier, feature_shape):
+    """Converts dense layers and leaves everything else, Flatten too."""
+    first, new = True, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            new.append(_conv(layer, *(feature_shape if first else (layer.in_features, 1, 1))))
+            first = False
+        else:
+            new.append(copy.deepcopy(layer))
+    return nn.Sequential(*new)
+
+
+@wrong("convolutionalize", "other_layers", "modes_changed")
+def network_with_relus_and_evaluation(classifier, feature_shape):
+    """ReLU for every activation of the head, and everything in evaluation mode."""
+
+    def other(layer):
+        if isinstance(layer, nn.Tanh):
+            return [nn.ReLU()]
+        return [_norm(layer) if isinstance(layer, nn.BatchNorm1d) else layer]
+
+    return nn.Sequential(*_rebuilt(classifier, feature_shape, other)).eval()
+
+
+@wrong("convolutionalize", "converted_otherwise")
+def network_stepping_by_its_window(classifier, feature_shape):
+    """The first converted layer steps by its kernel."""
+    d, h, w = feature_shape
+    first, new = True, []
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            conv = _conv(layer, d, h, w) if first else _conv(layer, layer.in_features, 1, 1)
+            if first:
+                conv.stride = (h, w)
+            first = False
+            new.append(conv)
+        elif isinstance(layer, nn.BatchNorm1d):
+            new.append(_norm(layer))
+        elif not isinstance(layer, nn.Flatten):
+            new.append(layer)
+    return nn.Sequential(*new)
+
+
+@wrong("pool_head_to_conv", "means_side_by_side")
+def head_functional_pooling(linear, feature_shape):
+    """A module that pools with the functional call and its usual stride."""
+
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.score = _conv(linear, linear.in_features, 1, 1)
+
+        def forward(self, x):
+            return self.score(nn.functional.avg_pool2d(x, tuple(feature_shape[1:])))
+
+    return Head()
+
+
+@wrong("pool_head_to_conv", "pooled_over_everything")
+def head_mean_of_all_places(linear, feature_shape):
+    """The mean over rows and columns of all there is, kept as 1 x 1."""
+
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.score = _conv(linear, linear.in_features, 1, 1)
+
+        def forward(self, x):
+            return self.score(x.mean((2, 3), keepdim=True))
+
+    return Head()
+
+
+@wrong("pool_head_to_conv", "summed_instead_of_averaged", "height_for_width")
+def head_sum_of_a_turned_window(linear, feature_shape):
+    """Adds up w x h places."""
+    d, h, w = feature_shape
+    conv = nn.Conv2d(d, linear.out_features, (w, h), bias=linear.bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight[:, :, None, None].expand_as(conv.weight))
+        if linear.bias is not None:
+            conv.bias.copy_(linear.bias)
+    return conv
+
+
+@wrong("pool_head_to_conv", "window_forgotten")
+def head_ignores_the_window(linear, feature_shape):
+    """The dense layer on the channels of every place."""
+
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = linear
+
+        def forward(self, x):
+            return self.linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    return Head()
+
+
+@wrong("pool_head_to_conv", "largest_instead_of_mean", "bias_not_taken_over")
+def head_maximum_without_bias(linear, feature_shape):
+    """The maximum of each window, and no bias."""
+    conv = nn.Conv2d(feature_shape[0], linear.out_features, 1, bias=False)
+    conv.weight.data = linear.weight.data[..., None, None]
+    return nn.Sequential(nn.MaxPool2d(feature_shape[1:], stride=1), conv)
+
+
+@wrong("map_size", "first_place_not_counted")
+def size_steps_only(size, layers):
+    """Counts moves of the kernel."""
+    jump = 1
+    for layer in layers:
+        kernel = (layer["kernel_size"] - 1) * layer.get("dilation", 1) + 1
+        total = size + 2 * layer.get("padding", 0)
+        if total < kernel:
+            raise ValueError(f"{kernel} > {total}")
+        size, jump = int((total - kernel) / layer["stride"]), jump * layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "padding_on_one_side", "fit_checked_at_the_end")
+def size_padding_once_and_unchecked(size, layers):
+    """The padding counts once, and nothing is refused."""
+    jump = 1
+    for layer in layers:
+        size = (size + layer.get("padding", 0) - _span(layer)) // layer["stride"] + 1
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "dilation_times_kernel", "only_poolings_jump")
+def size_dilation_times_kernel_and_jump(size, layers):
+    """Dilation times kernel, and the jump is that of the poolings."""
+    jump = 1
+    for layer in layers:
+        room = size + 2 * layer.get("padding", 0) - layer["kernel_size"] * layer.get("dilation", 1)
+        if room < 0:
+            raise ValueError("does not fit")
+        size = room // layer["stride"] + 1
+        if layer["kind"] == "pool":
+            jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "poolings_only_divide")
+def size_poolings_halve(size, layers):
+    """A pooling divides, rounded up."""
+    jump = 1
+    for layer in layers:
+        if layer["kind"] == "pool":
+            size = math.ceil(size / layer["stride"])
+        else:
+            room = size + 2 * layer.get("padding", 0) - _span(layer)
+            if room < 0:
+                raise ValueError("does not fit")
+            size = room // layer["stride"] + 1
+        jump *= layer["stride"]
+    return size, jump
+
+
+@wrong("map_size", "only_poolings_jump")
+def size_jump_starts_at_zero(size, layers):
+    """Adds what each stride skips."""
+    jump, places = 1, right_size_recursive(size, layers)[0]
+    for layer in layers:
+        jump += layer["stride"] - 1
+    return places, jump
+
+
+@wrong("map_size", "fit_checked_at_the_end")
+def size_at_least_one(size, layers):
+    """Where a kernel does not fit, one output is left."""
+    jump = 1
+    for layer in layers:
+        size = max(1, (size + 2 * layer.get("padding", 0) - _span(layer)) // layer["stride"] + 1)
+        jump *= layer["stride"]
+    return size, jump
