@@ -254,10 +254,10 @@ def every_kernel_as_the_first(classifier, feature_shape):
     """A kernel does not cover what its fully connected layer sees of one window, no more and no less. For the first
     layer these are all rows and columns of the features, for a later one it is what the layer before it leaves."""
 
-    def strict(linear, channels, window):
-        if linear.in_features != feature_shape[0] * math.prod(feature_shape[1:]):  # as in the stub of exercise 1
-            raise ValueError(f"in_features must be in_channels * kh * kw, which it is not in {linear}")
-        return right.linear_to_conv(linear, channels, window)
+    def strict(layer, channels, window):
+        if layer.in_features != math.prod(feature_shape):  # as in the stub of exercise 1, word for word
+            raise ValueError(f"in_features must be in_channels * kh * kw, which it is not in {layer}")
+        return right.linear_to_conv(layer, channels, window)
 
     return converted(classifier, feature_shape, strict)
 

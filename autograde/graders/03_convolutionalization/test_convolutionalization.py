@@ -224,7 +224,7 @@ class TestConvolutionalize:
         converted = student.convolutionalize.module(network, FEATURES)
         assert_same(converted(windows), window_scores(network, windows))
         all_train(converted)
-        (network(windows) * grad).sum().backward()
+        (grad * network(windows)).sum().backward()
         got = converted.gradients(windows, grad[:, :, None, None]).values()
         none = torch.zeros(0)
         expected = [weight.grad.flatten() for weight in network.parameters()]
@@ -256,9 +256,9 @@ class TestConvolutionalize:
 
     def probe_dropout(self, student, rng):
         network = fill(rng, nn.Sequential(nn.Flatten(), nn.Dropout(1.0), nn.Linear(12, 3))).train()
-        converted = student.convolutionalize.module(network, (2, 2, 3))
-        converted.call("train", keep=True)
-        converted(random_tensor(rng, 2, 2, 3, 5))
+        dropping = student.convolutionalize.module(network, (2, 2, 3))
+        dropping.call("train", keep=True)
+        dropping(random_tensor(rng, 2, 2, 3, 5))
 
 
 class TestPoolHeadToConv:

@@ -27,8 +27,8 @@ def weighted(network):
 @torch.no_grad()
 def at_every_place(classify, maps, height, width, jump=1):
     """What `classify` says of each window, cut out: (N, num_classes, rows, cols)."""
-    windows = maps.unfold(2, height, jump).unfold(3, width, jump).permute(0, 2, 3, 1, 4, 5)
-    return classify(windows.flatten(0, 2)).unflatten(0, windows.shape[:3]).permute(0, 3, 1, 2)
+    crops = maps.unfold(2, height, jump).unfold(3, width, jump).permute(0, 2, 3, 1, 4, 5)
+    return classify(crops.flatten(0, 2)).unflatten(0, crops.shape[:3]).permute(0, 3, 1, 2)
 
 
 class TestLinearToConv:
@@ -264,13 +264,13 @@ class TestMapSize:
         """Kernel 5 fits 5 pixels, or 2 with padding 2, and not 4: ValueError with a message, whatever comes later"""
         assert_same(student.map_size(5, [conv(3, 8, 5)]), (1, 1))
         assert_same(student.map_size(2, [conv(3, 8, 5, padding=2)]), (2, 1))
-        for size, layers in (
+        for pixels, chain in (
             (4, [conv(3, 8, 5), conv(8, 8, 1, padding=20)]),
             (9, [pool(), conv(3, 8, 5)]),
             (4, [conv(3, 8, 5, stride=3)]),
         ):
             with student.raises(ValueError):
-                student.map_size(size, layers)
+                student.map_size(pixels, chain)
 
     def probe_strides(self, student):
         student.map_size(144, [conv(3, 8, 2, 2), pool(3), conv(8, 8, 2, 2)])
