@@ -157,9 +157,9 @@ class TestBoundaryMask:
         """Leading dimensions, one or two: each picture on its own"""
         whole, several, columns = torch.full((4, 6), draw(rng, 1, 9)), patches(rng, 2, 3, 2), patches(rng, 1, 3, 2)
         pictures = torch.stack([several, several, several, whole, columns.repeat(2, 1), whole + 1])
-        expected = torch.stack([by_neighbours(one) for one in pictures])
-        assert_same(student.boundary_mask(pictures), expected)
-        assert_same(student.boundary_mask(pictures.reshape(2, 3, 4, 6)), expected.reshape(2, 3, 4, 6))
+        borders = torch.stack([by_neighbours(one) for one in pictures])
+        assert_same(student.boundary_mask(pictures), borders)
+        assert_same(student.boundary_mask(pictures.reshape(2, 3, 4, 6)), borders.reshape(2, 3, 4, 6))
 
     def test_thin_pictures(self, student, rng):
         """Pictures one pixel high or wide, and a single pixel"""
@@ -221,7 +221,7 @@ def gradient_of(student, logits, target):
 def look_at_gradient(student, logits, target):
     kept = student.keep(logits.requires_grad_())
     student.pixel_cross_entropy.kept(kept, target).call("backward")
-    kept.get("grad", keep=True).call("clone")  # where there is none, an error that says so
+    kept.get("grad", keep=True).call("detach")  # an error, if none has come back
 
 
 class TestPixelCrossEntropy:

@@ -180,10 +180,10 @@ def enlargement(stride, more=0):
 
 def offset(student, *chains):
     """The student's answer; a float that is a whole number is taken, and put on record, as that number."""
-    got = student.crop_offset(*chains)
-    if isinstance(got, float) and got.is_integer():
-        got = student.seen[-1] = int(got)
-    return got
+    row = student.crop_offset(*chains)
+    if isinstance(row, float) and row.is_integer():
+        row = student.seen[-1] = int(row)
+    return row
 
 
 class TestCropOffset:
