@@ -26,8 +26,8 @@
 # When you hand in, other tests with other inputs run: odd factors, maps that are not square, pictures whose size no 32
 # divides. So write what the statement says, not what the visible check happens to ask.
 #
-# **Little builds on each other.** Only the last cells use your functions together, so a hard exercise does not block
-# the next one. If you are short of time, leave `crop_offset` for last: it is the longest for its points.
+# **Hardly any exercise builds on another.** Only the last cells use your functions together, so a hard exercise does
+# not block the next one. If you are short of time, leave `crop_offset` for last: it is the longest for its points.
 
 # %%
 import matplotlib.pyplot as plt
@@ -143,7 +143,7 @@ with once_written():
 # Blocks have hard edges where the scores need none. Between two values one can go over gradually, in proportion to the
 # distance. All depends on *where* the values lie.
 #
-# Think of each value as the middle of its pixel. In the finer map `factor` pixels share the room of one. The middle of
+# Think of each value as the middle of its pixel. In the finer map `factor` pixels take the space of one. The middle of
 # output pixel i then lies at
 #
 # $$p_i = \frac{i + \frac{1}{2}}{\text{factor}} - \frac{1}{2}$$
@@ -712,8 +712,8 @@ with once_written():
 # * What the weights hold as gradients when you are called is old: it must not count.
 # * Each batch goes through the network once, before its step. `batches` may be a generator: go through it once, and do
 #   not ask for its length.
-# * **A batch without a valid pixel is passed over**: no step, nothing for the mean. At least one batch of the epoch has
-#   valid pixels.
+# * **A batch without a valid pixel is passed over**: no step, nothing for the mean. Whether the network sees it is up
+#   to you. At least one batch of the epoch has valid pixels.
 # * The mean counts every valid pixel of the epoch once. It is an ordinary float: a tensor would keep the graphs of all
 #   batches in memory.
 

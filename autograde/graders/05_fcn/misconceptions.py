@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from autograde.graders.candidates import misconception, variant
 from autograde.reference.fcn import FCN
@@ -243,8 +242,13 @@ def first_channel_only(factor, num_channels):
 
 @misconception("bilinear_kernel", breaks="test_channels", hint=2, source="grouped weights, as in d2l and piwise")
 def one_channel_on_one_side(factor, num_channels):
-    """The shape has a 1 where the channels coming in or going out belong, as for a convolution in groups."""
+    """The shape has a 1 where the channels coming in, or those going out, belong, as for a convolution in groups."""
     return weights(factor, num_channels, channels=lambda n: torch.ones(n, 1))
+
+
+@variant(one_channel_on_one_side, breaks="test_channels")
+def one_kernel(factor, num_channels):
+    return weights(factor, 1)
 
 
 @misconception("bilinear_kernel", breaks=WEIGHTS, hint=2, source="students' answers")
@@ -273,13 +277,18 @@ def straight_distance(factor, num_channels):
 
 @misconception("bilinear_kernel", breaks=WEIGHTS, hint=2, source="students' answers")
 def scaled(factor, num_channels):
-    """The kernel is scaled, by the factor or so that it adds up to one: inside, ones do not stay ones."""
+    """The kernel is scaled, for instance so that it adds up to one: inside, ones do not stay ones."""
     return weights(factor, num_channels) / factor**2
 
 
 @variant(scaled, breaks=WEIGHTS)
 def divided_by_the_factor(factor, num_channels):
     return weights(factor, num_channels) / factor
+
+
+@variant(scaled, breaks="test_even_factors")
+def highest_is_one(factor, num_channels):
+    return weights(factor, num_channels) / weights(factor, 1).max()
 
 
 @misconception("bilinear_kernel", breaks="test_even_factors", hint=1, source="students' answers")
@@ -379,12 +388,17 @@ def centre_rounded_up(layers, onto=()):
 
 
 @misconception("crop_offset", breaks=UP_AND_DOWN, hint=2, source="students' answers")
-def jump_updated_first(layers, onto=()):
-    """In a convolution or pooling you multiply the jump before you move the centre.
+def jump_of_another_map(layers, onto=()):
+    """In a convolution or pooling you move the centre by the wrong jump: by the one after the layer, or by none at all.
 
-    Its kernel lies on the map before the layer, where rows are still closer together.
+    Its kernel lies on the map before the layer, and is counted in rows of that map.
     """
     return row(layers, onto, down=lambda jump, stride: jump * stride)
+
+
+@variant(jump_of_another_map, breaks=UP_AND_DOWN)
+def without_a_jump(layers, onto=()):
+    return row(layers, onto, down=lambda jump, stride: 1, up=lambda jump, stride: 1)
 
 
 @misconception("crop_offset", breaks=UP_AND_DOWN, hint=2, source="students' answers")
@@ -442,7 +456,7 @@ def in_pixels(layers, onto=()):
 
 @misconception("crop_offset", breaks="test_no_such_row", hint=3, source="students' answers")
 def row_where_there_is_none(layers, onto=()):
-    """A row comes back where none fits: jumps are not compared, half a row is rounded, or a negative row is given."""
+    """A row comes back where there is none: different jumps, half a row or a row before the first are not refused."""
     return refusing(layers, onto, jumps=False, halves=False, negative=False)
 
 
@@ -497,7 +511,7 @@ class Variant(FCN):
 
 @misconception("FCN", breaks=("test_stride_32", *LOGITS), hint=2, source="meetps/pytorch-semseg: its loss")
 class EnlargedOtherwise(Variant):
-    """The maps are not enlarged bilinearly between half-pixel centres, but with aligned corners or in blocks."""
+    """The maps are not enlarged bilinearly between half-pixel centres, but with aligned corners or in another mode."""
 
     corners = True
 
@@ -505,6 +519,11 @@ class EnlargedOtherwise(Variant):
 @variant(EnlargedOtherwise, breaks=("test_stride_32", *LOGITS))
 class InBlocks(Variant):
     mode, corners = "nearest", None
+
+
+@variant(EnlargedOtherwise, breaks=("test_stride_32", *LOGITS))
+class Bicubic(Variant):
+    mode = "bicubic"
 
 
 @misconception("FCN", breaks="test_any_size", hint=3, source="students' answers")
@@ -524,10 +543,19 @@ class EveryStepByAFactor(ByAFactor):
 
 @misconception("FCN", breaks="test_any_size", hint=3, source="students' answers")
 class AnotherShape(Variant):
-    """The logits do not have the picture's shape: one side is used for both, or dimensions of 1 are squeezed away."""
+    """The logits do not have the picture's shape.
+
+    The size is that of another map, one side is used for both, or dimensions of 1 are squeezed away.
+    """
 
     def last(self, scores, size):
         return self.enlarge(scores, (size[0], size[0]))
+
+
+@variant(AnotherShape, breaks="test_any_size")
+class SizeOfTheLastMap(Variant):
+    def last(self, scores, size):
+        return self.enlarge(scores, [side // 32 for side in size])
 
 
 @variant(AnotherShape, breaks="test_any_size")
@@ -563,71 +591,18 @@ class StartsOtherwise(FCN):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        for layer in (self.score_16, self.score_8):
-            if layer is not None:
-                self.start(layer)
-
-    def start(self, layer):
-        layer.reset_parameters()
-
-
-@variant(StartsOtherwise, breaks="test_skips_start_at_zero")
-class BiasesStartOtherwise(StartsOtherwise):
-    def start(self, layer):
-        nn.init.uniform_(layer.bias)
-
-
-@variant(StartsOtherwise, breaks="test_skips_start_at_zero")
-class AllStartAtZero(FCN):
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        for weight in self.score_32.parameters():
-            nn.init.zeros_(weight)
+        for layer in self.children():
+            if layer is not self.encoder:
+                layer.reset_parameters()
 
 
 @misconception("FCN", breaks="test_weights", hint=2, source="students' answers")
-class OtherWeights(FCN):
-    """The weights are not those that the statement names: a bias or a layer is missing, too many, or of another shape.
+class OtherWeights(Variant):
+    """The network's weights are not those that the statement names: one is missing, too many or of another shape.
 
-    Look at names and shapes. Torch does not see weights in a plain list, and they would never be trained.
+    Look at the names. Torch does not see layers in a plain list, and would never train them.
     """
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        for layer in (self.score_32, self.score_16, self.score_8):
-            if layer is not None:
-                layer.bias = None
-
-
-@variant(OtherWeights, breaks=("test_weights", "test_stride_32"))
-class InAList(nn.Module):
-    collect = list
-
-    def __init__(self, encoder, widths, num_classes, stride):
-        super().__init__()
-        self.encoder = encoder
-        layers = [nn.Conv2d(width, num_classes, 1) for width in widths[::-1]][: 7 - stride.bit_length()]
-        for weight in [weight for layer in layers[1:] for weight in layer.parameters()]:
-            nn.init.zeros_(weight)
-        self.scores = self.collect(layers)
-
-    def forward(self, x):
-        maps = [x]
-        for stage in self.encoder:
-            maps.append(stage(maps[-1]))
-        total = self.scores[0](maps[5])
-        for score, skip in zip(self.scores[1:], (maps[4], maps[3]), strict=False):
-            total = F.interpolate(total, size=skip.shape[2:], mode="bilinear") + score(skip)
-        return F.interpolate(total, size=x.shape[2:], mode="bilinear")
-
-
-@variant(OtherWeights, breaks=("test_weights", "test_stride_32"))
-class InAModuleList(InAList):
-    collect = nn.ModuleList
-
-
-@variant(OtherWeights, breaks="test_weights")
-class AllLayersAlways(Variant):
     def __init__(self, encoder, widths, num_classes, stride):
         super().__init__(encoder, widths, num_classes, 8)
         self.count = {32: 0, 16: 1, 8: 2}[stride]
@@ -636,15 +611,24 @@ class AllLayersAlways(Variant):
         return super().skips(third, fourth)[: self.count]
 
 
-@variant(OtherWeights, breaks=("test_weights", *LOGITS))
-class AStageTooEarly(Variant):
-    def __init__(self, encoder, widths, num_classes, stride):
-        super().__init__(encoder, [0, 0, widths[1], widths[2], widths[4]], num_classes, stride)
+@variant(OtherWeights, breaks="test_weights")
+class WithoutBias(FCN):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        for layer in self.children():
+            if layer is not self.encoder:
+                layer.bias = None
 
-    def maps(self, x):
-        second = self.encoder[:2](x)
-        third = self.encoder[2](second)
-        return second, third, self.encoder[3:](third)
+
+@variant(OtherWeights, breaks=("test_weights", "test_stride_32"))
+class InAList(FCN):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.layers = [self._modules.pop(name) for name in ("score_32", "score_16", "score_8")]
+
+    def __getattr__(self, name):
+        names = ["score_32", "score_16", "score_8"]
+        return self.layers[names.index(name)] if name in names else super().__getattr__(name)
 
 
 @misconception("FCN", breaks=("test_gradients", "test_own_encoder"), hint=2, source="students' answers")
@@ -689,6 +673,12 @@ class NotBareScores(Variant):
 class ReluLast(Variant):
     def last(self, scores, size):
         return self.enlarge(scores, size).relu()
+
+
+@variant(NotBareScores, breaks=("test_stride_32", *LOGITS))
+class LogSoftmaxLast(Variant):
+    def last(self, scores, size):
+        return self.enlarge(scores, size).log_softmax(1)
 
 
 @variant(NotBareScores, breaks=("test_stride_32", *LOGITS))
@@ -776,7 +766,10 @@ def evaluation_afterwards(network, optimizer, batches, ignore_index=255):
 
 @misconception("train_epoch", breaks="test_mean", hint=3, source="students' answers")
 def another_weight_in_the_mean(network, optimizer, batches, ignore_index=255):
-    """A batch does not count for its valid pixels in the mean, but for one, for its pictures or for all its pixels."""
+    """The mean is not one over valid pixels: batches are weighted, or their sum is divided, by something else.
+
+    By one for each batch, for example, by its pictures, or by all its pixels.
+    """
     return mean(losses(network.train(), optimizer, batches, ignore_index), lambda count, target: 1)
 
 
@@ -790,10 +783,23 @@ def mean_over_all_pixels(network, optimizer, batches, ignore_index=255):
     return mean(losses(network.train(), optimizer, batches, ignore_index), lambda count, target: target.numel())
 
 
+@variant(another_weight_in_the_mean, breaks="test_mean")
+def sum_over_all_pixels(network, optimizer, batches, ignore_index=255):
+    found = [
+        (loss.item() * n, len(y.view(-1))) for loss, n, y in losses(network.train(), optimizer, batches, ignore_index)
+    ]
+    return sum(loss for loss, _ in found) / sum(count for _, count in found)
+
+
 @misconception("train_epoch", breaks="test_mean", hint=3, source="students' answers")
 def not_the_mean(network, optimizer, batches, ignore_index=255):
     """What comes back is not the epoch's mean as a float: it is a sum, the loss of the last batch, or a tensor."""
     return sum(loss.item() for loss, *_ in losses(network.train(), optimizer, batches, ignore_index))
+
+
+@variant(not_the_mean, breaks="test_mean")
+def sum_over_pixels(network, optimizer, batches, ignore_index=255):
+    return sum(loss.item() * count for loss, count, _ in losses(network.train(), optimizer, batches, ignore_index))
 
 
 @variant(not_the_mean, breaks="test_mean")
@@ -845,6 +851,14 @@ def divided_by_all_pixels(network, optimizer, batches, ignore_index=255):
 @variant(not_the_mean_of_valid_pixels, breaks="test_ignore_index")
 def always_255(network, optimizer, batches, ignore_index=255):
     return mean(losses(network.train(), optimizer, batches, 255))
+
+
+@variant(not_the_mean_of_valid_pixels, breaks=("test_weights", "test_ignore_index"))
+def nothing_is_ignored(network, optimizer, batches, ignore_index=255):
+    def loss_of(logits, target, ignore_index):
+        return F.cross_entropy(logits, target)
+
+    return mean(losses(network.train(), optimizer, batches, ignore_index, loss_of))
 
 
 @variant(not_the_mean_of_valid_pixels, breaks=("test_weights", "test_ignore_index"))

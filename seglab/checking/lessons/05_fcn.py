@@ -231,6 +231,7 @@ def network(student, stride, encoder=None, **weights):
     """The student's network on three channels for one class; `score_16=2.0` sets all weights of that layer to 2."""
     net = student.FCN.module(encoder or averaging_encoder(), [3] * 5, 1, stride)
     there, state = sorted(net.parameters()), {}
+    student.seen.pop()  # `test_weights` puts on record which there are
     strange = [name for name in there if name.split(".")[0] not in ("encoder", "score_32", "score_16", "score_8")]
     for name, value in weights.items():
         if f"{name}.weight" in there:
@@ -283,15 +284,21 @@ class TestFCN:
             assert_same(net(torch.ones(1, 3, 61, 79)), torch.full((1, 1, 61, 79), expected))
 
     def test_weights(self, student):
-        """A new FCN-16s has two score layers with bias: that of the skip is zero, score_32 is as torch makes it"""
-        net = student.FCN.module(averaging_encoder(), [3] * 5, 2, 16)
-        names = ["score_16.bias", "score_16.weight", "score_32.bias", "score_32.weight"]
-        there = sorted(net.parameters())
-        if there != names:
-            raise Mismatch("rule", f"weights named {', '.join(names)}", ", ".join(there) or "no weights")
-        bias, skip, _, deep = (int(net.get(name, keep=True).call("count_nonzero")) for name in names)
-        got = {"score_16": "not zero" if bias or skip else "zero", "score_32": "not zero" if deep else "zero"}
-        assert_same(got, {"score_16": "zero", "score_32": "not zero"})
+        """A new FCN-8s has three score layers with bias, a new FCN-32s one, and no other weights"""
+        for stride, layers in ((8, ("score_16", "score_32", "score_8")), (32, ("score_32",))):
+            names = [f"{layer}.{kind}" for layer in layers for kind in ("bias", "weight")]
+            there = sorted(student.FCN.module(averaging_encoder(), [3] * 5, 2, stride).parameters())
+            student.seen[:] = [1.0 if there == names else 1.5]  # only this goes on record
+            if there != names:
+                raise Mismatch("rule", f"weights named {', '.join(names)}", ", ".join(there) or "no weights")
+
+    def test_start(self, student):
+        """In a new FCN-8s, weights and biases of the skips are zero; score_32 is as torch makes it"""
+        new = student.FCN.module(averaging_encoder(), [3] * 5, 2, 8).parameters()
+        start = {name: "not zero" if new[name].any() else "zero" for name in sorted(new) if name.startswith("score_")}
+        expected = {name: "not zero" if name.startswith("score_32") else "zero" for name in start}
+        student.seen[-1] = 1.0 if start == expected else 1.5  # only this goes on record
+        assert_same(start, expected)
 
     def test_each_stage_once(self, student):
         """Stages with batch normalization, in training: each has seen one batch after one call"""
@@ -432,7 +439,7 @@ class TestRecallBySize:
     def test_numbers(self, student):
         """Objects 1, 4 and 6 in one picture, other objects 1 and 4 in the next: three of the five are found"""
         target, instances = mask("33033033", "33033300"), mask("11044066", "11044400")
-        got = student.recall_by_size(mask("33000033", "11033300"), target, instances, [2, 9])
+        got = student.recall_by_size(mask("33000033", "11033300"), target, instances, [0, 9])
         assert_same(got, shares(3 / 5))
 
     def test_ignored(self, student):

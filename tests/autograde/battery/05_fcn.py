@@ -148,6 +148,30 @@ def nearest_by_two(x, factor):
     return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
+@wrong("upsample_nearest", "flat_order")
+def nearest_stack_and_view(x, factor):
+    """Copies stacked in a new last dimension, then viewed: the second time rows are poured, not repeated."""
+    n, c, h, w = x.shape
+    wide = torch.stack([x] * factor, -1).view(n, c, h, w * factor)
+    return torch.stack([wide] * factor, -1).view(n, c, h * factor, w * factor)
+
+
+@wrong("upsample_nearest", "tiled")
+def nearest_half_tiled(x, factor):
+    """Columns repeated, but whole maps below each other."""
+    return x.repeat_interleave(factor, 3).repeat(1, 1, factor, 1)
+
+
+@wrong("upsample_nearest")
+def nearest_blocks_overlap(x, factor):
+    """The blocks start at i, not at i * factor."""
+    out = x.new_zeros(*x.shape[:2], x.shape[2] * factor, x.shape[3] * factor)
+    for i in range(x.shape[2]):
+        for j in range(x.shape[3]):
+            out[:, :, i : i + factor, j : j + factor] = x[:, :, i, j, None, None]
+    return out
+
+
 # 2 · upsample_bilinear
 
 
@@ -363,6 +387,55 @@ def bilinear_no_gradient(x, factor):
     return torch.tensor(np.einsum("ih,nchw,jw->ncij", rows, x.detach().numpy(), cols), dtype=x.dtype)
 
 
+@wrong("upsample_bilinear", "no_gradient")
+def bilinear_item(x, factor):
+    """Pixel by pixel with .item(): no gradient comes back."""
+    n, c, h, w = x.shape
+    out = torch.zeros(n, c, h * factor, w * factor)
+    for i in range(h * factor):
+        p = min(max((i + 0.5) / factor - 0.5, 0), h - 1)
+        a, b = int(p), min(int(p) + 1, h - 1)
+        for j in range(w * factor):
+            q = min(max((j + 0.5) / factor - 0.5, 0), w - 1)
+            l, r = int(q), min(int(q) + 1, w - 1)
+            for m in range(n):
+                for k in range(c):
+                    left = x[m, k, a, l].item() * (a + 1 - p) + x[m, k, b, l].item() * (p - a)
+                    right = x[m, k, a, r].item() * (a + 1 - p) + x[m, k, b, r].item() * (p - a)
+                    out[m, k, i, j] = left * (l + 1 - q) + right * (q - l)
+    return out
+
+
+@wrong("upsample_bilinear")
+def bilinear_sides_swapped(x, factor):
+    """The width's places for the rows, the height's for the columns."""
+    h, w = x.shape[2:]
+    rows = _shares(w, factor, clamped=True)[: h * factor, :h]
+    cols = _shares(h, factor, clamped=True)
+    cols = F.pad(cols, (0, max(w - h, 0), 0, max(w - h, 0) * factor))[: w * factor, :w]
+    rows = F.pad(rows, (0, h - rows.shape[1], 0, h * factor - rows.shape[0]))
+    return rows @ x @ cols.T
+
+
+@wrong("upsample_bilinear", "beyond_the_border")
+def bilinear_stamped(x, factor):
+    """Every value stamps a tent, stamps are added: dark at the border."""
+    n, c, h, w = x.shape
+    out = x.new_zeros(n, c, h * factor, w * factor)
+    for i in range(h):
+        for j in range(w):
+            rows = (1 - ((torch.arange(h * factor) + 0.5) / factor - 0.5 - i).abs()).clamp(min=0)
+            cols = (1 - ((torch.arange(w * factor) + 0.5) / factor - 0.5 - j).abs()).clamp(min=0)
+            out = out + x[:, :, i, j, None, None] * torch.outer(rows, cols)
+    return out
+
+
+@wrong("upsample_bilinear")
+def bilinear_position_rounded(x, factor):
+    """The position is rounded: blocks again."""
+    return _by_index(x, factor, lambda s: ((torch.arange(s * factor) + 0.5) / factor - 0.5).round().clamp(0, s - 1))
+
+
 # 3 · bilinear_kernel
 
 
@@ -547,6 +620,52 @@ def kernel_grouped(factor, num_channels):
     return torch.outer(line, line).expand(num_channels, 1, k, k).clone()
 
 
+@wrong("bilinear_kernel", "scaled")
+def kernel_highest_is_one(factor, num_channels):
+    """Divided by its largest weight, so that the middle is 1 for even factors, too."""
+    k = _side(factor)
+    line = 1 - (torch.arange(k) - (k - 1) / 2).abs() / factor
+    return _on_diagonal(torch.outer(line, line) / line.max() ** 2, num_channels)
+
+
+@wrong("bilinear_kernel", "scaled")
+def kernel_sum_is_factor(factor, num_channels):
+    """Made to sum to the factor."""
+    k = _side(factor)
+    line = 1 - (torch.arange(k) - (k - 1) / 2).abs() / factor
+    square = torch.outer(line, line)
+    return _on_diagonal(square * factor / square.sum(), num_channels)
+
+
+@wrong("bilinear_kernel")
+def kernel_counts_from_one(factor, num_channels):
+    """Places are counted from 1, the middle from 0."""
+    k = _side(factor)
+    line = [max(0, 1 - abs(t - (k - 1) / 2) / factor) for t in range(1, k + 1)]
+    line = torch.tensor(line)
+    return _on_diagonal(line[:, None] * line, num_channels)
+
+
+@wrong("bilinear_kernel", "lopsided")
+def kernel_floor_of_k_minus_1(factor, num_channels):
+    """The middle at (k - 1) // 2."""
+    k = _side(factor)
+    weight = torch.zeros(num_channels, num_channels, k, k)
+    for i in range(k):
+        for j in range(k):
+            value = (1 - abs(i - (k - 1) // 2) / factor) * (1 - abs(j - (k - 1) // 2) / factor)
+            weight[range(num_channels), range(num_channels), i, j] = max(value, 0)
+    return weight
+
+
+@wrong("bilinear_kernel", "one_channel_on_one_side")
+def kernel_one_by_one(factor, num_channels):
+    """(1, 1, k, k), whatever the channels."""
+    k = _side(factor)
+    line = 1 - (torch.arange(k) - (k - 1) / 2).abs() / factor
+    return torch.outer(line, line)[None, None]
+
+
 # 4 · crop_offset
 
 
@@ -662,13 +781,13 @@ def crop_floor_of_k_minus_1(layers, onto=()):
     return _row(_walk(layers, lambda k: (k - 1) // 2), _walk(onto, lambda k: (k - 1) // 2))
 
 
-@wrong("crop_offset", "jump_updated_first")
+@wrong("crop_offset", "jump_of_another_map")
 def crop_jump_first(layers, onto=()):
     """The jump is multiplied before it is used."""
     return _row(_walk(layers, late=True), _walk(onto, late=True))
 
 
-@wrong("crop_offset", "jump_updated_first", "row_where_there_is_none")
+@wrong("crop_offset", "jump_of_another_map", "row_where_there_is_none")
 def crop_jump_first_careless(layers, onto=()):
     """The jump is multiplied before it is used, and nothing is checked."""
     start, jump = _walk(layers, late=True)
@@ -792,6 +911,58 @@ def crop_deconv_like_conv(layers, onto=()):
 
     (a, j), (b, _) = walk(layers), walk(onto)
     return int((b - a) / j)
+
+
+@wrong("crop_offset", "jump_of_another_map")
+def crop_without_jumps(layers, onto=()):
+    """The centres are added as they are, without the jump."""
+
+    def walk(chain):
+        start, jump = 0, 1
+        for layer in chain:
+            c = (layer["kernel_size"] - 1) / 2 - layer.get("padding", 0)
+            start += -c if layer["kind"] == "deconv" else c
+            jump = jump / layer["stride"] if layer["kind"] == "deconv" else jump * layer["stride"]
+        return start, jump
+
+    return _row(walk(layers), walk(onto))
+
+
+@wrong("crop_offset", "row_where_there_is_none")
+def crop_absolute(layers, onto=()):
+    """A negative offset loses its sign."""
+    (a, j), (b, i) = _walk(layers), _walk(onto)
+    if i != j or (b - a) / j % 1:
+        raise ValueError("no row")
+    return int(abs(b - a) / j)
+
+
+@wrong("crop_offset", "row_where_there_is_none")
+def crop_only_negative_refused(layers, onto=()):
+    """Refuses a negative row, and nothing else."""
+    start, jump = _walk(layers)
+    target, _ = _walk(onto)
+    if target < start:
+        raise ValueError("before the first row")
+    return int((target - start) // jump)
+
+
+@wrong("crop_offset", "deconv_not_read_backwards", "row_where_there_is_none")
+def crop_deconv_divides_only(layers, onto=()):
+    """A deconv only divides the jump; no row is refused."""
+
+    def walk(chain):
+        start, jump = 0, 1
+        for layer in chain:
+            if layer["kind"] == "deconv":
+                jump = jump / layer["stride"]
+                continue
+            start += ((layer["kernel_size"] - 1) / 2 - layer.get("padding", 0)) * jump
+            jump *= layer["stride"]
+        return start, jump
+
+    (a, j), (b, _) = walk(layers), walk(onto)
+    return (b - a) / j
 
 
 # 5 · FCN
@@ -1283,6 +1454,119 @@ class fcn_straight_from_features(_Base):
         return logits
 
 
+@wrong("FCN", "AnotherShape")
+class fcn_picture_overwritten(nn.Module):
+    """x is overwritten by the stages, and then its size is no longer the picture's."""
+
+    def __init__(self, encoder, widths, num_classes, stride):
+        super().__init__()
+        self.encoder, self.stride = encoder, stride
+        self.score_32 = nn.Conv2d(widths[4], num_classes, 1)
+        if stride < 32:
+            self.score_16 = nn.Conv2d(widths[3], num_classes, 1)
+        if stride < 16:
+            self.score_8 = nn.Conv2d(widths[2], num_classes, 1)
+        for name, weight in self.named_parameters():
+            if name.startswith(("score_16", "score_8")):
+                nn.init.zeros_(weight)
+
+    def forward(self, x):
+        outputs = []
+        for stage in self.encoder:
+            x = stage(x)
+            outputs.append(x)
+        y = self.score_32(x)
+        if self.stride < 32:
+            y = _enlarge(y, outputs[3].shape[2:]) + self.score_16(outputs[3])
+        if self.stride < 16:
+            y = _enlarge(y, outputs[2].shape[2:]) + self.score_8(outputs[2])
+        return _enlarge(y, x.shape[2:])
+
+
+@wrong("FCN", "OtherWeights")
+class fcn_three_by_three(_Base):
+    """Score layers of 3 x 3."""
+
+    def __init__(self, encoder, widths, num_classes, stride):
+        super().__init__(encoder, widths, num_classes, stride)
+        self.score_32 = nn.Conv2d(widths[4], num_classes, 3, padding=1)
+
+    def skip(self, channels, num_classes):
+        layer = nn.Conv2d(channels, num_classes, 3, padding=1)
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        return layer
+
+
+@wrong("FCN", "StartsOtherwise")
+class fcn_one_skip_random(_Base):
+    """score_8 is forgotten where the skips are set to zero."""
+
+    def __init__(self, encoder, widths, num_classes, stride):
+        super().__init__(encoder, widths, num_classes, stride)
+        if stride == 8:
+            self.score_8 = nn.Conv2d(widths[2], num_classes, 1)
+
+
+@wrong("FCN", "EncoderCutOff")
+class fcn_frozen_weights(_Base):
+    """The encoder's weights are frozen."""
+
+    def __init__(self, encoder, widths, num_classes, stride):
+        super().__init__(encoder, widths, num_classes, stride)
+        for weight in self.encoder.parameters():
+            weight.requires_grad = False
+
+
+@wrong("FCN", "OtherWeights", "NotStepByStep")
+class fcn_stride_turned_round(nn.Module):
+    """The comparison of the stride is turned round: FCN-32s has all skips, FCN-8s only its own."""
+
+    def __init__(self, encoder, widths, num_classes, stride):
+        super().__init__()
+        self.encoder = encoder
+        self.score_32 = nn.Conv2d(widths[4], num_classes, 1)
+        self.score_16 = nn.Conv2d(widths[3], num_classes, 1) if stride >= 16 else None
+        self.score_8 = nn.Conv2d(widths[2], num_classes, 1) if stride >= 8 else None
+        for layer in (self.score_16, self.score_8):
+            if layer is not None:
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, x):
+        third = self.encoder[:3](x)
+        fourth = self.encoder[3](third)
+        scores = self.score_32(self.encoder[4](fourth))
+        for layer, skip in ((self.score_16, fourth), (self.score_8, third)):
+            if layer is not None:
+                scores = _enlarge(scores, skip.shape[2:]) + layer(skip)
+        return _enlarge(scores, x.shape[2:])
+
+
+@wrong("FCN", "EnlargedOtherwise")
+class fcn_bicubic(_Base):
+    """Enlarges with cubic curves."""
+
+    def up(self, scores, size):
+        return F.interpolate(scores, size=size, mode="bicubic", align_corners=False)
+
+
+@wrong("FCN", "NotBareScores")
+class fcn_log_softmax(_Base):
+    """Gives log probabilities."""
+
+    def forward(self, x):
+        return F.log_softmax(super().forward(x), dim=1)
+
+
+@wrong("FCN", "NotBareScores", "StartsOtherwise")
+class fcn_sigmoid_and_random(fcn_random_skips):
+    """A sigmoid at the end, and skips that start at random."""
+
+    def forward(self, x):
+        return torch.sigmoid(super().forward(x))
+
+
 # 6 · train_epoch
 
 
@@ -1724,6 +2008,104 @@ def epoch_tensor(network, optimizer, batches, ignore_index=255):
     return total / pixels
 
 
+@wrong("train_epoch", "not_the_mean_of_valid_pixels")
+def epoch_index_not_passed(network, optimizer, batches, ignore_index=255):
+    """cross_entropy is not told what to ignore, and meets a class 255."""
+    network.train()
+    total = pixels = 0
+    for x, y in batches:
+        count = (y != ignore_index).sum().item()
+        if count == 0:
+            continue
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(x), y)
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * count
+        pixels += count
+    return total / pixels
+
+
+@wrong("train_epoch", "another_weight_in_the_mean")
+def epoch_sum_over_all(network, optimizer, batches, ignore_index=255):
+    """The sum over valid pixels is divided by all pixels in the end."""
+    network.train()
+    total = pixels = 0
+    for x, y in batches:
+        count = (y != ignore_index).sum().item()
+        if count == 0:
+            continue
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(x), y, ignore_index=ignore_index)
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * count
+        pixels += y.numel()
+    return total / pixels
+
+
+@wrong("train_epoch", "not_one_step_each")
+def epoch_step_before_backward(network, optimizer, batches, ignore_index=255):
+    """The step comes before backward."""
+    network.train()
+    total, pixels = 0.0, 0
+    for x, y in batches:
+        n = int((y != ignore_index).sum())
+        if n == 0:
+            continue
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(x), y, ignore_index=ignore_index)
+        optimizer.step()
+        loss.backward()
+        total, pixels = total + n * loss.item(), pixels + n
+    return total / pixels
+
+
+@wrong("train_epoch", "old_gradients_count", "another_weight_in_the_mean")
+def epoch_two_slips(network, optimizer, batches, ignore_index=255):
+    """Never clears gradients, and takes the mean over batches."""
+    network.train()
+    losses = []
+    for x, y in batches:
+        if (y == ignore_index).all():
+            continue
+        loss = F.cross_entropy(network(x), y, ignore_index=ignore_index)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+@wrong("train_epoch", "empty_batch_not_passed_over", "another_weight_in_the_mean")
+def epoch_nan_mean(network, optimizer, batches, ignore_index=255):
+    """Nothing is done about empty batches, and the mean is over batches."""
+    network.train()
+    losses = []
+    for x, y in batches:
+        optimizer.zero_grad()
+        loss = nn.CrossEntropyLoss(ignore_index=ignore_index)(network(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return sum(losses) / len(losses)
+
+
+@wrong("train_epoch", "not_the_mean")
+def epoch_sum_of_pixels(network, optimizer, batches, ignore_index=255):
+    """Returns the sum over all pixels."""
+    network.train()
+    total = 0.0
+    for x, y in batches:
+        count = (y != ignore_index).sum().item()
+        if count:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(network(x), y, ignore_index=ignore_index)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * count
+    return total
+
+
 # 7 · recall_by_size
 
 
@@ -1991,3 +2373,57 @@ def recall_of_all_objects(pred, target, instances, edges):
                 if edges[i] <= area < edges[i + 1] and (p[mine] == t[mine]).sum().item() > area / 2:
                     found[i] += 1
     return torch.tensor([f / objects if objects else float("nan") for f in found], dtype=torch.float64)
+
+
+@wrong("recall_by_size", "another_list_of_objects")
+def recall_numbers_of_the_batch(pred, target, instances, edges):
+    """All numbers of the batch are looked for in each picture; where one is missing, that is an object of area 0."""
+    counts = [[0, 0] for _ in edges[1:]]
+    for k in range(len(pred)):
+        for number in instances.unique():
+            if number == 0:
+                continue
+            mine = (instances[k] == number) & (target[k] != 255)
+            area = mine.sum().item()
+            right = (pred[k][mine] == target[k][mine]).sum().item()
+            for i in range(len(counts)):
+                if edges[i] <= area < edges[i + 1]:
+                    counts[i][0] += 1
+                    counts[i][1] += right > area / 2
+    return torch.tensor([b / a if a else math.nan for a, b in counts], dtype=torch.float64)
+
+
+@wrong("recall_by_size", "half_is_enough", "empty_is_zero")
+def recall_half_and_zero(pred, target, instances, edges):
+    """Half is enough, and a range without objects gives 0."""
+    return _recall(pred, target, instances, edges, found=lambda p, t, mine, right, area: 2 * right >= area, empty=0.0)
+
+
+@wrong("recall_by_size", "ignored_pixels_count")
+def recall_share_of_the_whole(pred, target, instances, edges):
+    """(pred == target) is averaged over the whole object, ignored pixels included."""
+    total, hits = [0] * (len(edges) - 1), [0] * (len(edges) - 1)
+    for p, t, n in zip(pred, target, instances, strict=True):
+        for number in n.unique().tolist():
+            if number == 0:
+                continue
+            mine = n == number
+            area = (mine & (t != 255)).sum().item()
+            for i in range(len(total)):
+                if area > 0 and edges[i] <= area < edges[i + 1]:
+                    total[i] += 1
+                    hits[i] += (p == t)[mine].double().mean().item() > 0.5
+    return torch.tensor([h / n if n else float("nan") for h, n in zip(hits, total, strict=True)], dtype=torch.float64)
+
+
+@wrong("recall_by_size", "found_by_another_rule")
+def recall_box_pixels(pred, target, instances, edges):
+    """An object's class anywhere in the picture, more often than half its area, is enough."""
+    found = lambda p, t, mine, right, area: (p == t[mine][0]).sum().item() > area / 2  # noqa: E731
+    return _recall(pred, target, instances, edges, found=found)
+
+
+@wrong("recall_by_size", "other_limits")
+def recall_lower_limit_out(pred, target, instances, edges):
+    """Neither limit belongs to a range."""
+    return _recall(pred, target, instances, edges, inside=lambda low, area, high: low < area < high)
