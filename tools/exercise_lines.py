@@ -28,9 +28,11 @@ def lines_by_kind(lesson: Lesson) -> dict[str, dict[str, int]]:
     for kind, attribute in BACKING.items():
         path = getattr(lesson, attribute)
         source = path.read_text(encoding="utf-8") if path.exists() else ""
-        found = dict.fromkeys(counts, 0)
+        found, owner = dict.fromkeys(counts, 0), {}
         for node in ast.parse(source).body:
-            found[_exercise_of(node, names)] += _lines(source, node)
+            exercise = _exercise_of(node, names, owner)
+            owner[getattr(node, "name", None)] = exercise
+            found[exercise] += _lines(source, node)
         for name, number in found.items():
             counts[name][kind] = number
     return counts
@@ -44,9 +46,16 @@ def _read_by_students(lesson, name) -> int:
     return sum(bool(line.strip()) for line in text.splitlines())
 
 
-def _exercise_of(node, names) -> str:
-    """The exercise that a definition belongs to: by its own name, its test class's, or the mark that it bears."""
+def _exercise_of(node, names, owner) -> str:
+    """The exercise that a definition belongs to: by its own name, its test class's, or the mark that it bears.
+
+    A variant belongs where its misconception does; owner: name of a definition -> its exercise.
+    """
     own = plain(getattr(node, "name", ""))
+    calls = [*getattr(node, "decorator_list", []), getattr(node, "value", None)]
+    for call in calls:
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("variant", "ways"):
+            return owner.get(getattr(call.args[0], "id", None), "shared")
     for name in names:
         marked = any(
             isinstance(mark, ast.Call) and mark.args and getattr(mark.args[0], "value", None) == name

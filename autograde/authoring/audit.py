@@ -39,7 +39,8 @@ from autograde.grading.verdict import Verdict, in_session, known_answers, local_
 from autograde.lessons import ROOT, Lesson, all_lessons
 from seglab.checking.run import examine
 
-SEEDS = range(20)
+SEEDS = range(20)  # for right answers
+FEWER_SEEDS = SEEDS[:5], SEEDS[:2]  # for a misconception, and for another way to write one
 MISCONCEPTIONS = 4, 8  # an exercise: what people really do; that the tests are strong, mutants prove
 MUTATION_SHARE = 0.95
 MEMORY = 12 * 2**30
@@ -378,13 +379,13 @@ def _mutants(subject) -> Gate:
     every, survivors = mutation.mutants(lesson, exercise), []
     started = time.process_time()
     subject.grade(subject.reference)
-    patience = min(SECONDS, max(0.3, 10 * (time.process_time() - started)))  # ten times what the right answer takes
+    patience = min(SECONDS, max(0.1, 10 * (time.process_time() - started)))  # ten times what the right answer takes
     for mutant in every:
         try:
             function = mutation.mutant_function(lesson, mutant)
         except Exception:  # it cannot even be defined: any import would notice
             continue
-        if subject.grade(function, seconds=patience, stop_early=True).share == 1:
+        if subject.grade(function, seconds=patience, stop_early=True, brief=True).share == 1:
             survivors.append(mutant.change)
     unlisted = [change for change in survivors if change not in equivalent]
     counted = len(every) - (len(survivors) - len(unlisted))
@@ -400,11 +401,13 @@ def _mutants(subject) -> Gate:
 
 def _seeds(subject) -> Gate:
     failures = []
-    seeds = {"the reference": (subject.reference, SEEDS)}
-    for one in [*subject.misconceptions, *subject.alternatives]:
-        seeds[one.name] = one.function, SEEDS[: len(SEEDS) // 4] if one.variant_of else SEEDS
+    right = {one.name: (one.function, SEEDS) for one in subject.alternatives}
+    wrong = {one.name: (one.function, FEWER_SEEDS[bool(one.variant_of)]) for one in subject.misconceptions}
+    seeds = {"the reference": (subject.reference, SEEDS)} | right | wrong
     for name, (function, chosen) in seeds.items():
-        outcomes = {tuple((c.test, c.passed) for c in subject.grade(function, seed).criteria) for seed in chosen}
+        outcomes = {
+            tuple((c.test, c.passed) for c in subject.grade(function, seed, brief=True).criteria) for seed in chosen
+        }
         if len(outcomes) != 1:
             differ = {test for outcome in outcomes for test in set(outcome) ^ set(next(iter(outcomes)))}
             failures.append(f"{name}: the verdict depends on the seed ({', '.join(sorted({t for t, _ in differ}))})")

@@ -50,6 +50,13 @@ def variant(base: Callable, *, breaks: str | tuple[str, ...]):
     return decorator
 
 
+def ways(base: Callable, breaks: str | tuple[str, ...], **functions: Callable) -> None:
+    """Several variants of `base` at once, by name, where each is one expression."""
+    for name, function in functions.items():
+        function.__name__ = name
+        base.__dict__.setdefault("ways", []).append(variant(base, breaks=breaks)(function))
+
+
 def wrong(exercise: str, *causes: str):
     """Mark a wrong answer that is none of the misconceptions: to measure how often a cause is named, and truly.
 
@@ -75,4 +82,5 @@ def _mark(exercise, **fields):
 def candidates(module) -> list[Candidate]:
     """The marked functions of a module, in the order they are written."""
     # In its own namespace: a class that is built on a marked one is not marked itself.
-    return [value.candidate for value in vars(module).values() if "candidate" in getattr(value, "__dict__", {})]
+    marked = [value for value in vars(module).values() if "candidate" in getattr(value, "__dict__", {})]
+    return [one.candidate for value in marked for one in (value, *vars(value).get("ways", ()))]

@@ -188,10 +188,10 @@ def local_functions(functions: dict) -> Callable[[], Student]:
 def in_session(lesson: Lesson, exercise: str, ask: Callable):
     """Open one pytest session on the hidden tests of an exercise and return `ask(run)`.
 
-    `run(make_student, seed, probes=False, stop_early=False) -> Verdict` grades one submission: opening a session takes
-    longer than most tests, so that whoever has many submissions grades them all in one.
+    `run(make_student, seed, probes=False, stop_early=False, brief=False) -> Verdict` grades one submission: opening a
+    session takes longer than most tests, so that whoever has many submissions grades them all in one.
     probes: also run the ungraded `probe_*`, where a test failed or nobody knows yet. stop_early: after the first
-    failure; the share is then only known to be below 1.
+    failure; the share is then only known to be below 1. brief: what passed, without the words of the failures.
 
     Raises GraderFault if there are no tests, or pytest cannot collect them.
     """
@@ -234,6 +234,8 @@ class _Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         self.session = session
+        for item in session.items:
+            item.repr_failure = functools.partial(self._tell, item.repr_failure)
         self.tests = [item for item in session.items if not item.name.startswith("probe_")]
         self.probes = [item for item in session.items if item.name.startswith("probe_")]
         if not self.tests or session.testsfailed:
@@ -246,9 +248,20 @@ class _Session:
             self.error = error
         return True
 
+    def _tell(self, tell, failure):
+        """The text of a failure, which takes longer than most tests: left out where nobody reads it."""
+        return "" if self.brief else tell(failure)
+
     def run(
-        self, make_student: Callable[[], Student], seed: int, *, probes: bool = False, stop_early: bool = False
+        self,
+        make_student: Callable[[], Student],
+        seed: int,
+        *,
+        probes: bool = False,
+        stop_early: bool = False,
+        brief: bool = False,
     ) -> Verdict:
+        self.brief = brief
         self.seed, self.watch = seed, probes  # fingerprints take time, and only whoever names a mistake needs them
         verdict = Verdict(self.exercise, self.title, [])
         for item in self.tests:

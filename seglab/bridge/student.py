@@ -237,6 +237,10 @@ class Handle:
         """Read one of its attributes, or one of a part of it: `x.get("grad")`, `net.get("0.weight")`."""
         return self._seen({"op": "get", "target": self, "name": attribute, "keep": keep})
 
+    def peek(self, attribute: str):
+        """Read one of its attributes beside the record of what was seen."""
+        return self.student._request({"op": "get", "target": self, "name": attribute})
+
     def parameters(self) -> dict:
         """The weights of a network by name, each once, as they are now; those that train say so by `requires_grad`.
 

@@ -5,17 +5,10 @@ import math
 import torch
 import torch.nn.functional as F
 
-from autograde.graders.candidates import misconception, variant
+from autograde.graders.candidates import misconception, variant, ways
 from autograde.reference.tasks_loss_metric import iou_per_class
 
 STUDENTS = "students' answers"
-
-
-def ways(base, breaks, **functions):
-    """Other ways to make the mistake of `base`, by name; the tests `breaks` must reject each of them."""
-    for name, function in functions.items():
-        function.__name__ = name
-        globals()[name] = variant(base, breaks=breaks)(function)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

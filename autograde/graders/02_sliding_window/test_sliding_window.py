@@ -132,7 +132,7 @@ def require_no_gradient(student, *watched):
     for seen in watched:
         reached = seen.call("popitem", keep=True).call("__getitem__", 1, keep=True).call("__getitem__", 0, keep=True)
         # Asked beside the record: gradients do not show in the values by which a mistake is recognised.
-        recorded.append(student._request({"op": "get", "target": reached, "name": "requires_grad"}))
+        recorded.append(reached.peek("requires_grad"))
     if any(recorded):
         raise Mismatch("rule", "no gradient recorded while the network runs", "activations kept for a gradient")
 
