@@ -1,17 +1,22 @@
 """Figures for the lessons: colours that colour-blind readers can tell apart, overlays, grids, and alternative text.
 
-Backgrounds are opaque white, so that figures read well in light and dark themes.
+In a notebook the background is the page's own, and letters and axes have the ink of its theme, light or dark.
 """
 
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 from torch import Tensor
 
 IGNORE_INDEX = 255
@@ -31,6 +36,14 @@ PALETTE = np.array(
     dtype=np.uint8,
 )
 CONTACT_SHEET_SEED = 5
+INK = {"light": "#1f1f1f", "dark": "#e3e3e3"}  # letters and axes, by the theme of the page
+# A figure is there twice, and the page shows the one of its theme (JupyterLab's, or that of VS Code).
+_BY_THEME = """<style>
+.seglab-figure img { max-width: 100%; height: auto; background: none; }
+.seglab-figure .seglab-dark { display: none; }
+[data-jp-theme-light="false"] .seglab-figure .seglab-dark, .vscode-dark .seglab-figure .seglab-dark { display: inline; }
+[data-jp-theme-light="false"] .seglab-figure .seglab-light, .vscode-dark .seglab-figure .seglab-light { display: none; }
+</style>"""
 IGNORE_COLOUR = np.array((255, 255, 255), dtype=np.uint8)
 
 
@@ -94,7 +107,6 @@ def show_images(
     title_lines = max((title.count("\n") + 1 for title in titles), default=1) if titles else 0
     cell_height = side * tall + 0.24 * title_lines
     figure = Figure(figsize=(width, rows * cell_height + (0.4 if class_names else 0)), layout="constrained")
-    figure.set_facecolor("white")
     axes = figure.subplots(rows, columns, squeeze=False)
     for index, axis in enumerate(axes.flat):
         axis.set_axis_off()
@@ -146,18 +158,61 @@ def show(figure: Figure, alt: str) -> None:
         return
     from IPython.display import display
 
-    markup = (
-        f'<img src="data:image/png;base64,{base64.b64encode(to_png(figure)).decode()}" alt="{html.escape(alt)}" '
-        'style="max-width: 100%; background: white">'
-    )
+    pictures = []
+    for theme in INK:
+        source = f"data:image/png;base64,{base64.b64encode(to_png(figure, theme=theme)).decode()}"
+        pictures.append(f'<img class="seglab-{theme}" src="{source}" alt="{html.escape(alt)}">')
+    markup = f'{_BY_THEME}<div class="seglab-figure">{"".join(pictures)}</div>'
     display({"text/html": markup, "text/plain": f"[figure] {alt}"}, raw=True)
 
 
-def to_png(figure: Figure, dpi: int = 100) -> bytes:
-    """The figure as a PNG file with an opaque white background."""
+def to_png(figure: Figure, dpi: int = 100, theme: str | None = None) -> bytes:
+    """The figure as a PNG file: on opaque white, or, for a page of a theme ("light", "dark"), on no background."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", bbox_inches="tight")
+    if theme is None:
+        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", bbox_inches="tight")
+    else:
+        with _in_ink(figure, INK[theme]):
+            figure.savefig(buffer, format="png", dpi=dpi, facecolor="none", bbox_inches="tight")
     return buffer.getvalue()
+
+
+@contextmanager
+def _in_ink(figure: Figure, ink: str) -> Iterator[None]:
+    """Whatever is black by default has another colour for a while, and what is white is empty; pictures stay."""
+    figure.draw_without_rendering()  # some ticks only come into being now
+    undo = []
+
+    def paint(artist, what, when, colour):
+        old = getattr(artist, f"get_{what}")()
+        if _hex(old) == when:
+            undo.append((getattr(artist, f"set_{what}"), old))
+            undo[-1][0](colour)
+
+    on_pictures = {
+        text for axis in figure.axes if axis.images or axis.findobj(QuadMesh) for text in axis.texts
+    }  # their colours were chosen for what lies below
+    for artist in figure.findobj():
+        if isinstance(artist, Text) and artist not in on_pictures:
+            paint(artist, "color", "#000000", ink)
+        elif isinstance(artist, Line2D):
+            for what in ("color", "markeredgecolor", "markerfacecolor"):
+                paint(artist, what, "#000000", ink)
+        elif isinstance(artist, Patch):
+            paint(artist, "edgecolor", "#000000", ink)
+            paint(artist, "facecolor", "#ffffff", "none")
+    try:
+        yield
+    finally:
+        for put, old in reversed(undo):
+            put(old)
+
+
+def _hex(colour) -> str | None:
+    try:
+        return to_hex(colour)
+    except ValueError:  # "none", "auto", one colour per item
+        return None
 
 
 def _in_notebook() -> bool:

@@ -409,8 +409,8 @@ with once_written():
 #
 # | argument | shape or type | dtype | meaning |
 # |---|---|---|---|
-# | `pred` | any | int64, or bytes | the predicted class of each pixel |
-# | `target` | as `pred` | int64, or bytes | the true class, or `ignore_index` |
+# | `pred` | any | int64 or uint8 | the predicted class of each pixel |
+# | `target` | as `pred` | int64 or uint8 | the true class, or `ignore_index` |
 # | `num_classes` | int | | how many classes there are, whether or not they occur |
 # | `ignore_index` | int | | pixels whose *target* is this do not count; it may be one of the classes |
 # | **returns** | (num_classes, num_classes) | int64 | row i, column j: pixels of class i that were taken for class j |
@@ -422,6 +422,8 @@ with once_written():
 #   in the masks. Raise `ValueError` with a message: left out or counted somewhere, it would spoil the score unnoticed.
 # * Masks from image files are often bytes (`uint8`). In bytes 29 · 30 does not fit, and even −1 and 255 are the same:
 #   torch compares in the dtype of the tensor. Convert before you compute or compare.
+# * A mask of True and False (`bool`) has neither of the two dtypes, and the given lines refuse it. Whoever calls the
+#   function converts such a mask first, with `.long()`.
 # * No valid pixel, or no pixel at all: zeros.
 # * A loop over pixels is allowed, but too slow for a data set: it has millions.
 
@@ -701,6 +703,11 @@ with once_written():
 # All six at once: a real task, from the hand-labelled objects to the number in the table. The target has three classes:
 # background, nucleus, and **boundary**, which would part nuclei that touch. The network is tiny: four convolutions at
 # full resolution, no more. Training takes a few seconds, and it uses your loss.
+#
+# The pictures are multiplied by 4 first. Networks start with weights that are meant for inputs around 0 with a spread
+# near 1, and train more slowly on others. These pictures are dark; multiplied by 4, most of their pixels lie between 0
+# and 1. The scenes of later lessons are brighter. There the exercises use `4 * images - 2`, which turns 0 to 1 into −2
+# to 2; it would put nearly all of these dark pixels between −2 and −1.
 
 # %%
 CLASS_NAMES = ("background", "nucleus", "boundary")
@@ -724,7 +731,8 @@ with once_written():
         nn.Conv2d(8, 3, kernel_size=1),
     )  # (N, 1, H, W) -> (N, 3, H, W)
     images, maps = load_nuclei("train")
-    bright = 4 * images  # nine pixels in ten are darker than 0.25, and inputs near 1 are quicker to learn from
+    bright = 4 * images
+    print(f"nine pixels in ten are darker than {images.quantile(0.9):.2f}, and now than {bright.quantile(0.9):.2f}")
     history = fit(
         untrained, bright, three_part_target(maps), loss=pixel_cross_entropy, steps=150, batch_size=4, lr=2e-2
     )

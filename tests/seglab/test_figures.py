@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from seglab import figures
@@ -114,7 +115,31 @@ class TestShow:
         ((data, raw),) = shown
         assert raw and data["text/plain"] == '[figure] IoU < 0.5 & "black"'
         assert 'alt="IoU &lt; 0.5 &amp; &quot;black&quot;"' in data["text/html"]
-        assert data["text/html"].startswith('<img src="data:image/png;base64,iVBOR')
+        for theme in ("light", "dark"):  # a page shows the one of its theme
+            assert f'<img class="seglab-{theme}" src="data:image/png;base64,iVBOR' in data["text/html"]
+
+    @pytest.mark.parametrize(("theme", "page"), [("light", 255), ("dark", 17)])
+    def test_ink_of_the_theme_on_no_background(self, theme, page):
+        """Letters, axes, legends and lines can be read on the page; pictures are as they were."""
+        figure = Figure(figsize=(4, 3))
+        axis, beside = figure.subplots(1, 2)
+        axis.plot([1, 2, 3], [1, 2, 3], "k", label="a line")
+        axis.set(title="Title", xlabel="x (pixels)", ylabel="y")
+        axis.legend()
+        beside.imshow(np.full((4, 4, 3), 0.5))
+        beside.text(1, 1, "on the picture")
+        before = to_png(figure)
+        drawn = np.asarray(Image.open(io.BytesIO(to_png(figure, theme=theme))).convert("RGBA")).astype(float)
+        assert (drawn[..., 3] == 0).mean() > 0.3
+        ink = int(figures.INK[theme][1:3], 16)
+        assert ((drawn[..., :3] == ink).all(2) & (drawn[..., 3] == 255)).sum() > 500
+        seen = drawn[..., 3:] / 255 * drawn[..., :3] + (1 - drawn[..., 3:] / 255) * page
+        light, dark = sorted([luminance(np.full(3, page / 255)), luminance(np.full(3, ink / 255))])[::-1]
+        assert (light + 0.05) / (dark + 0.05) > 7
+        opposite = 255 - page
+        assert (np.abs(seen - opposite).max(2) < 12).sum() < 0.5 * (np.abs(seen - page).max(2) < 12).sum()
+        assert ((drawn[..., :3] == 0).all(2) & (drawn[..., 3] == 255)).any()  # the letters on the picture
+        assert to_png(figure) == before  # and nothing of it stays
 
     @pytest.mark.parametrize("alt", ["", "  \n"])
     def test_text_is_required(self, alt):
