@@ -584,7 +584,7 @@ with once_written(), torch.no_grad():
 # | argument | type | meaning |
 # |---|---|---|
 # | `model` | `nn.Module` | maps (N, C, H, W) to (N, K, h, w); made of the layers named below |
-# | `input_shape` | (C, H, W) | of the picture, without the batch; height and width may differ |
+# | `input_shape` | (C, H, W) | of the picture, without the batch; not always square, large enough for one output |
 # | **returns** | (top, bottom, left, right) | four int: first and last row, first and last column, **ends included** |
 #
 # * Layers: `Conv2d`, `MaxPool2d` (both dilated or not), `AvgPool2d`, `BatchNorm2d`, `ReLU`, `Dropout`, and `Sequential`
@@ -743,8 +743,8 @@ with once_written():
         axis.axvline(size, color="#a84300", lw=2)
         axis.text(1.04 * size, 45, f"stage {stages}:\n{size}", color="#a84300", fontsize=9, va="top")
     short = receptive_field(never_pooled)[0]
-    axis.axvline(short, ymax=0.75, color="black", ls="--", lw=2)
-    axis.text(1.04 * short, 35, f"no pooling:\n{short}", fontsize=9, va="top")
+    axis.axvline(short, ymax=0.75, color="#0072b2", ls="--", lw=2)
+    axis.text(1.04 * short, 35, f"no pooling:\n{short}", color="#0072b2", fontsize=9, va="top")
     axis.set(xscale="log", ylim=(0, 48), xlabel="longer side of an object, pixels", ylabel="objects")
     axis.set_xticks([3, 10, 30, 100, 250], ["3", "10", "30", "100", "250"], minor=False)
     axis.set_title("What the encoder's stages see, and how large objects are")
