@@ -5,7 +5,7 @@ LESSON ?=
 EXERCISE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test status reset notebooks audit demo release bench compare lint
+.PHONY: help lab test status reset notebooks audit demo release bench compare weights lint
 
 help:  ## this table
 	@printf '%-16s %-12s %s\n' command for does
@@ -53,8 +53,11 @@ release: .venv/dev  ## [instructor] the student's bundle, dist/
 bench: .venv/dev  ## [contributor] the benchmarks, as ratios
 	$(BIN)/python -m benchmarks.sliding_window
 
-compare: .venv/dev  ## [contributor] trains every network of the course and writes their table, docs/architectures.md
-	$(BIN)/python -m benchmarks.architectures --out docs/architectures.md
+compare: .venv/dev  ## [contributor] trains every network of the course, three seeds, and writes docs/architectures.md
+	$(BIN)/python -m benchmarks.architectures --out seglab/data/assets/results.json --docs docs/architectures.md
+
+weights: .venv/dev  ## [contributor] trains them until validation no longer rises (hours; stop it, call it again)
+	$(BIN)/python -m benchmarks.weights
 
 lint: .venv/dev  ## [contributor] format and lint as CI does
 	$(BIN)/ruff format . && $(BIN)/ruff check .

@@ -1,37 +1,41 @@
-"""The course's table of architectures: every network on the same scenes with the same budget, three seeds.
+"""The course's table of networks: each on the same scenes and nuclei with the same budget, three seeds.
 
-    python -m benchmarks.architectures [--out docs/architectures.md] [--pixels N] [--seeds N] [--only NAME]
+    python -m benchmarks.architectures [--out FILE.json] [--docs FILE.md] [--pixels N] [--seeds N] [--only NAME ...]
 
 A lesson that has networks names them in `benchmarks/networks/NN_topic.py`, as ARCHITECTURES; what is the same for all
-of them is in `benchmarks/protocol.py`.
+of them is in `benchmarks/protocol.py`. What they reach trained out, `benchmarks/weights.py` has found.
 """
 
 import argparse
+import json
 import statistics
 import textwrap
-from itertools import pairwise
 from pathlib import Path
 
 import torch
 
 from autograde.lessons import all_lessons, load
-from benchmarks.protocol import EDGES, LR, SIZE, Architecture, Budget, Result, measure
-from seglab.data.scenes import CLASSES, Scenes, load_scenes
-from seglab.training import miou
+from benchmarks.protocol import LR, NUCLEI, SCENES, SIZE, TASKS, Architecture, Budget, Result, Task, judge, measure
+from benchmarks.weights import weights_stem
+from seglab.results import SIZES, cost_table, objects_table, quality_table, results
 
-SIZES = ("small", "medium", "large")
+HOW = """Computed by `make compare` and `make weights`; nobody edits this file.
 
+Scenes of {size} × {size} pixels in 5 classes, and nuclei in 3 (background, nucleus, boundary). **A minute**: each
+network is trained on {millions} million pixels of {scenes} scenes (or of 12 tiles of nuclei), or of crops of them,
+with AdamW, one learning-rate cycle up to {lr:g} and the same augmentation; means over {seeds} seeds, the smallest and
+the largest validation mIoU in brackets. **Trained out**: cycle after cycle, on 4,000 scenes or 9 tiles, until
+pictures that are only watched gain less than 0.005 mIoU from a cycle, or for 9,000 steps; one seed.
 
-HOW = f"""Computed by `make compare`; nobody edits this file.
+Validation scenes ({val}) have clothes and backgrounds that no training scene has; of nuclei, 4 tiles are never trained
+on. A mask of nothing but background has mIoU {scenes_base:.2f} on the scenes and {nuclei_base:.2f} on the nuclei. The
+IoU of each class is that of the network trained out, or of the minute's where there is no such network.
 
-Scenes of {SIZE} × {SIZE} pixels, {len(CLASSES)} classes. Each network is trained on {{millions}} million pixels
-from {{budget.scenes}} scenes, or from crops of scenes, with AdamW, one learning-rate cycle up to {LR:g}
-and the same augmentation. It is looked at on {{val}} scenes whose clothes and backgrounds it has never seen.
-mIoU and recall are means over {{seeds}} seeds, the smallest and the largest mIoU in brackets. Recall is the share of
-objects of which more than half of the pixels got their class: {{sizes}}.
-
-Multiply-adds are those of one scene. Seconds are of training, on one thread of the machine that computed the
-table: only their ratios mean anything. A mask of nothing but background has mIoU {{base:.3f}}."""
+An object is found if more than half of its pixels got its class. Precision is the share of the painted pixels, that
+is of those that are not called background, whose class is right. Multiply-adds are those of one scene. Windows slide
+over a picture that is mirrored at its edges, so that every pixel gets an answer. FCN-8s from a classifier: its encoder
+has first been trained as a classifier, on as many pixels of crops again.
+"""
 
 
 def architectures() -> list[tuple[str, Architecture]]:
@@ -40,50 +44,64 @@ def architectures() -> list[tuple[str, Architecture]]:
     return [(number, one) for number, path in files if path.exists() for one in load(path).ARCHITECTURES]
 
 
-def all_background(val: Scenes) -> float:
+def all_background(task: Task, budget: Budget) -> float:
     """mIoU of a mask of nothing but background: what every row has to beat."""
-    logits = torch.zeros(len(val), len(CLASSES), SIZE, SIZE)
-    logits[:, 0] = 1
-    return miou(logits, val.masks)
+    masks = task.validation(budget)[1]
+    return judge(torch.zeros_like(masks), masks, task).miou
 
 
-def table(results: dict[str, list[Result]], budget: Budget, val: Scenes) -> str:
-    """The table as Markdown, with a sentence on how it came about."""
-    seeds = len(next(iter(results.values())))
-    ranges = (f"below {EDGES[1]} pixels", f"up to {EDGES[2] - 1}", f"{EDGES[2]} and more")
-    objects = zip(SIZES, ranges, _objects_by_size(val), strict=True)
-    sizes = ", ".join(f"{name} ({pixels}; {count} objects)" for name, pixels, count in objects)
+def row(number: str, one: Architecture, measured: dict[str, list[Result]]) -> dict:
+    """What the table knows of a network: means over its runs, by task."""
+    first = measured[SCENES.name][0]
+    found = {"lesson": number, "name": one.name, "weights": weights_stem(one)}
+    found |= {"parameters": first.parameters, "multiply_adds": first.multiply_adds}
+    for task, runs in measured.items():
+        found[task] = {split: _mean([getattr(run, split) for run in runs]) for split in ("training", "validation")}
+        found[task]["seconds"] = round(statistics.median(run.seconds for run in runs), 1)
+    return found
+
+
+def _mean(scores) -> dict:
+    by_run = [one.miou for one in scores]
+    mean = {
+        "miou": round(statistics.mean(by_run), 4),
+        "range": [round(min(by_run), 4), round(max(by_run), 4)],
+        "runs": [round(one, 4) for one in by_run],
+        "precision": round(statistics.mean(one.precision for one in scores), 4),
+        "iou": [round(statistics.mean(values), 4) for values in zip(*(one.iou for one in scores), strict=True)],
+    }
+    if scores[0].recall:
+        recalls = zip(*(one.recall for one in scores), strict=True)
+        mean["recall"] = [round(statistics.mean(values), 4) for values in recalls]
+    return mean
+
+
+def document() -> str:
+    """docs/architectures.md, made of what is stored."""
+    known = results()
+    budget = Budget(**known["budget"])
     said = HOW.format(
-        budget=budget, millions=budget.pixels // 10**6, val=len(val), seeds=seeds, sizes=sizes, base=all_background(val)
+        size=SIZE,
+        millions=budget.pixels // 10**6,
+        scenes=f"{budget.scenes:,}",
+        lr=LR,
+        seeds=known["seeds"],
+        val=budget.val_scenes,
+        scenes_base=known["all_background"]["scenes"],
+        nuclei_base=known["all_background"]["nuclei"],
     )
-    lines = [
-        "# The course's networks, side by side",
-        "",
-        *(line for paragraph in said.split("\n\n") for line in (*textwrap.wrap(paragraph, 120), "")),
-        "| lesson | network | parameters | multiply-adds | training, s | mIoU | recall: " + " | ".join(SIZES) + " |",
-        "|---|---|---|---|---|---|" + "---|" * len(SIZES),
-    ]
-    for number, one in architectures():
-        if runs := results.get(one.name):
-            scores = [run.miou for run in runs]
-            recalls = [statistics.mean(run.recall[i] for run in runs) for i in range(len(SIZES))]
-            cells = [number, one.name, f"{runs[0].parameters:,}", f"{runs[0].multiply_adds / 1e6:,.1f} M"]
-            cells.append(f"{statistics.median(run.seconds for run in runs):.0f}")
-            cells.append(f"{statistics.mean(scores):.3f} ({min(scores):.3f} to {max(scores):.3f})")
-            cells += [f"{recall:.2f}" for recall in recalls]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _objects_by_size(val: Scenes) -> list[int]:
-    areas = val.areas[:, 1:][val.areas[:, 1:] > 0]
-    return [int(((low <= areas) & (areas < high)).sum()) for low, high in pairwise(EDGES)]
+    parts = ["# The course's networks, side by side"]
+    parts += [textwrap.fill(part, 120, break_on_hyphens=False) for part in said.split("\n\n")]
+    parts += ["## Scenes: mIoU", quality_table(), "## Scenes: objects by size", objects_table()]
+    parts += ["## Nuclei: mIoU", quality_table(task="nuclei"), "## Cost", cost_table()]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="where to write the table; it is always printed")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="where to write what was measured; it is always printed")
+    parser.add_argument("--docs", type=Path, help="where to write the tables of what is stored, for readers")
+    parser.add_argument("--seeds", type=int, default=3, help="0: measure nothing, only write --docs")
     parser.add_argument("--pixels", type=int, default=Budget.pixels, help="training pixels (default: %(default)s)")
     parser.add_argument("--scenes", type=int, default=Budget.scenes)
     parser.add_argument("--val-scenes", type=int, default=Budget.val_scenes)
@@ -91,17 +109,24 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     budget = Budget(given.pixels, given.scenes, given.val_scenes)
-    val = load_scenes("val", size=SIZE, count=budget.val_scenes, seed=0)
-    results: dict[str, list[Result]] = {}
-    for _, one in architectures():
-        if not given.only or one.name in given.only:
-            for seed in range(given.seeds):
-                print(f"{one.name}, seed {seed}", flush=True)
-                results.setdefault(one.name, []).append(measure(one, seed, budget, val))
-    text = table(results, budget, val)
-    print(text)
-    if given.out:
-        given.out.write_text(text, encoding="utf-8")
+    chosen = [(number, one) for number, one in architectures() if not given.only or one.name in given.only]
+    found = {
+        "budget": {"pixels": budget.pixels, "scenes": budget.scenes, "val_scenes": budget.val_scenes},
+        "seeds": given.seeds,
+        "sizes": SIZES,
+        "classes": {task.name: task.classes for task in TASKS},
+        "all_background": {task.name: all_background(task, budget) for task in (SCENES, NUCLEI)},
+        "rows": [],
+    }
+    for number, one in chosen if given.seeds else ():
+        print(f"{one.name}, {given.seeds} seeds, two tasks", flush=True)
+        measured = {task.name: [measure(one, task, seed, budget) for seed in range(given.seeds)] for task in TASKS}
+        found["rows"].append(row(number, one, measured))
+        print(json.dumps(found["rows"][-1]), flush=True)
+        if given.out:
+            given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if given.docs:
+        given.docs.write_text(document(), encoding="utf-8")
 
 
 if __name__ == "__main__":

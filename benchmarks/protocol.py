@@ -1,7 +1,7 @@
-"""What is the same for every network that the course compares: scenes, budget, learning rate, and how it is looked at.
+"""What is the same for every network that the course compares: pictures, budget, learning rate, and how it is judged.
 
 The budget is a number of pixels: a network that is trained on crops sees as many of them as one that is trained on
-whole scenes. Nothing is tuned per network.
+whole pictures. Nothing is tuned per network.
 """
 
 from collections.abc import Callable
@@ -12,18 +12,20 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from autograde.reference.fcn import recall_by_size
-from seglab.data.scenes import CLASSES, Scenes, load_scenes
-from seglab.training import History, fit, miou, mirror_and_recolour, predict_logits
+from autograde.reference.tasks_loss_metric import confusion_matrix, iou_per_class
+from seglab.data.nuclei import NUCLEUS_CLASSES, load_nuclei, load_nucleus_crops, three_classes
+from seglab.data.scenes import CLASSES, SIZE_EDGES, Scenes, load_crops, load_scenes
+from seglab.training import Augment, fit, mirror_and_recolour, predict_logits, turn_and_brighten
 
-SIZE = 128  # side of a scene
+SIZE = 128  # side of a picture
 BATCH_PIXELS = 16 * SIZE * SIZE
 LR = 3e-3
-EDGES = (0, 150, 800, SIZE * SIZE + 1)  # areas of small, medium and large objects, in pixels
+EDGES = (*SIZE_EDGES, torch.inf)  # areas of tiny, small, medium and large objects
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What every network gets: training pixels, and pictures to take them from."""
+    """What every network gets: training pixels, and scenes to take them from."""
 
     pixels: int = 600 * BATCH_PIXELS
     scenes: int = 1200
@@ -34,41 +36,131 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Result:
-    """One training run."""
+class Task:
+    """Pictures (N, channels, SIZE, SIZE) with masks (N, SIZE, SIZE) to learn from and to be judged by.
 
-    parameters: int
-    multiply_adds: int  # of one scene
-    seconds: float  # of training
-    miou: float
-    recall: tuple[float, ...]  # of small, medium and large objects
+    training(budget) and validation(budget) give pictures and masks; crops(window, budget) gives square crops of the
+    training pictures and the class at the centre of each.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: int
+    training: Callable[[Budget], tuple[Tensor, Tensor]]
+    crops: Callable[[int, Budget], tuple[Tensor, Tensor]]
+    validation: Callable[[Budget], tuple[Tensor, Tensor]]
+    augment: Augment
+
+
+def _scenes(split: str, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    scenes = load_scenes(split, size=SIZE, count=count, seed=seed)
+    return scenes.images, scenes.masks
+
+
+def _nuclei(split: str) -> tuple[Tensor, Tensor]:
+    images, instances = load_nuclei(split)
+    return images, three_classes(instances)
+
+
+SCENES = Task(
+    name="scenes",
+    classes=CLASSES,
+    channels=3,
+    training=lambda budget: _scenes("train", budget.scenes),
+    crops=lambda window, budget: load_crops("train", size=window, count=8 * budget.scenes, seed=0),
+    validation=lambda budget: _scenes("val", budget.val_scenes),
+    augment=mirror_and_recolour,
+)
+NUCLEI = Task(
+    name="nuclei",
+    classes=NUCLEUS_CLASSES,
+    channels=1,
+    training=lambda budget: _nuclei("train"),
+    crops=lambda window, budget: load_nucleus_crops("train", size=window, count=8 * budget.scenes, seed=0),
+    validation=lambda budget: _nuclei("test"),
+    augment=turn_and_brighten,
+)
+TASKS = (SCENES, NUCLEI)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A row: `train(seed, budget)` gives network and history; `predict(network, (3, H, W))` gives a mask (H, W)."""
+    """A row of the table: `build(task)` makes the network, `predict(network, (C, H, W))` gives a mask (H, W).
+
+    window: the side of the crops that it learns from, each with one label; None: whole pictures with masks.
+    before: a network that is trained first; `build(task, trained)` then takes over what it can use.
+    weights: the name of another row whose trained-out weights are this network's, too.
+    """
 
     name: str
-    train: Callable[[int, Budget], tuple[nn.Module, History]]
+    build: Callable[..., nn.Module]
     predict: Callable[[nn.Module, Tensor], Tensor]
+    window: int | None = None
+    before: "Architecture | None" = None
+    weights: str | None = None
 
 
-def train_with_masks(build: Callable[[], nn.Module], seed: int, budget: Budget) -> tuple[nn.Module, History]:
-    """Whole scenes, every pixel with its label."""
+@dataclass(frozen=True)
+class Scores:
+    """How good masks are. Recall: share of objects of which more than half of the pixels got their class, by size."""
+
+    iou: tuple[float, ...]  # per class
+    precision: float  # share of the pixels painted with anything but background that are right
+    recall: tuple[float, ...] | None = None
+
+    @property
+    def miou(self) -> float:
+        return torch.tensor(self.iou).nanmean().item()
+
+
+@dataclass(frozen=True)
+class Result:
+    """One training run."""
+
+    parameters: int
+    multiply_adds: int  # of one picture
+    seconds: float  # of training
+    training: Scores
+    validation: Scores
+
+
+class Brief(nn.Module):
+    """A network that computes in bfloat16, up to twice as fast where the processor can; its weights stay float32."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.network(x).float()
+
+
+def new_network(architecture: Architecture, task: Task, seed: int, budget: Budget) -> nn.Module:
+    """An untrained network, or one that starts from what `before` has learned."""
+    if architecture.before is None:
+        torch.manual_seed(seed)
+        return architecture.build(task).to(memory_format=torch.channels_last)
+    first = new_network(architecture.before, task, seed, budget)
+    train(architecture.before, first, task, seed, budget)
     torch.manual_seed(seed)
-    model = build().to(memory_format=torch.channels_last)
-    scenes = load_scenes("train", size=SIZE, count=budget.scenes, seed=0)
+    return architecture.build(task, first).to(memory_format=torch.channels_last)
+
+
+def training_data(architecture: Architecture, task: Task, budget: Budget) -> tuple[Tensor, Tensor]:
+    """Pictures with masks, or crops with labels: what this network learns from."""
+    return task.crops(architecture.window, budget) if architecture.window else task.training(budget)
+
+
+def train(architecture: Architecture, model: nn.Module, task: Task, seed: int, budget: Budget) -> float:
+    """Train in place; returns the seconds it took."""
+    images, target = training_data(architecture, task, budget)
+    batch_size = BATCH_PIXELS // (architecture.window or SIZE) ** 2
+    steps = budget.steps()
     history = fit(
-        model,
-        scenes.images,
-        scenes.masks,
-        steps=budget.steps(),
-        batch_size=16,
-        lr=LR,
-        seed=seed,
-        augment=mirror_and_recolour,
+        Brief(model), images, target, steps=steps, batch_size=batch_size, lr=LR, seed=seed, augment=task.augment
     )
-    return model, history
+    return history.seconds
 
 
 def arg_max(model: nn.Module, picture: Tensor) -> Tensor:
@@ -76,17 +168,43 @@ def arg_max(model: nn.Module, picture: Tensor) -> Tensor:
     return predict_logits(model, picture[None])[0].argmax(0)  # (H, W)
 
 
-def measure(architecture: Architecture, seed: int, budget: Budget, val: Scenes) -> Result:
-    """Train once and look at the validation scenes."""
-    model, history = architecture.train(seed, budget)
+def predict_all(architecture: Architecture, model: nn.Module, images: Tensor) -> Tensor:
+    """Masks (N, H, W) of pictures (N, C, H, W)."""
+    return torch.stack([architecture.predict(model, picture) for picture in images])
+
+
+def judge(found: Tensor, masks: Tensor, task: Task, scenes: Scenes | None = None) -> Scores:
+    """The scores of masks (N, H, W); recall by size where the objects are known."""
+    matrix = confusion_matrix(found, masks, len(task.classes))
+    painted = found != 0
+    recall = recall_by_size(found, masks, scenes.instances, EDGES).tolist() if scenes is not None else None
+    return Scores(
+        iou=tuple(iou_per_class(matrix).tolist()),
+        precision=(found == masks)[painted].float().mean().item(),
+        recall=tuple(recall) if recall else None,
+    )
+
+
+def scores(architecture: Architecture, model: nn.Module, task: Task, budget: Budget) -> tuple[Scores, Scores]:
+    """Training and validation pictures, equally many of both."""
+    if task is SCENES:
+        both = [load_scenes(split, size=SIZE, count=budget.val_scenes, seed=0) for split in ("train", "val")]
+        return tuple(judge(predict_all(architecture, model, s.images), s.masks, task, s) for s in both)
+    both = [_nuclei("train"), _nuclei("test")]
+    return tuple(judge(predict_all(architecture, model, images), masks, task) for images, masks in both)
+
+
+def measure(architecture: Architecture, task: Task, seed: int, budget: Budget) -> Result:
+    """Train once and look at training and validation pictures."""
+    model = new_network(architecture, task, seed, budget)
+    seconds = train(architecture, model, task, seed, budget)
     with FlopCounterMode(display=False) as counter:
-        architecture.predict(model, val.images[0])
-    found = torch.stack([architecture.predict(model, picture) for picture in val.images])  # (N, H, W)
-    logits = nn.functional.one_hot(found, len(CLASSES)).permute(0, 3, 1, 2)  # for `miou`, which takes the arg-max
+        architecture.predict(model, task.validation(budget)[0][0])
+    training, validation = scores(architecture, model, task, budget)
     return Result(
         parameters=sum(p.numel() for p in model.parameters()),
         multiply_adds=counter.get_total_flops() // 2,  # torch counts a multiplication and an addition as two
-        seconds=history.seconds,
-        miou=miou(logits, val.masks),
-        recall=tuple(recall_by_size(found, val.masks, val.instances, EDGES).tolist()),
+        seconds=seconds,
+        training=training,
+        validation=validation,
     )

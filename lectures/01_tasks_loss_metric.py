@@ -311,7 +311,7 @@ assert (
 
 # %% [markdown]
 # With proper inputs the first loss lies between 0.5 and 1.1. From about twice log C on, look at the scale of your
-# inputs, the labels and the start of the last layer.
+# inputs, the labels and the initial weights of the last layer.
 #
 # What has the network learned? Hand it a picture of all greys, and see from which brightness on it says "nucleus". We
 # compare that with the best of all thresholds and with the histograms of both classes, drawn in two ways.
@@ -346,9 +346,9 @@ show(
 
 # %% [markdown]
 # It has learned a threshold, and a good one. If each class is drawn with an area of 1, as on the left, the curves cross
-# at 0.141, but fewest pixels are wrong at 0.169. The classes are of unequal size: there are more than four times as
-# many background pixels, so at 0.141 the background still has more to lose. In numbers of pixels, on the right, the
-# curves cross at the best threshold.
+# at 0.141, but fewest pixels are wrong at 0.169. There are more than four times as many background pixels, so at a
+# brightness of 0.141 most pixels still belong to the background. In numbers of pixels, on the right, the curves cross
+# at the best threshold.
 #
 # Could longer training do better? A rule that sees only the brightness gives one answer per level, so the best of all
 # such rules, threshold or not, can be counted: at each level, take the more frequent class.
@@ -387,8 +387,8 @@ show(
 # ## The metric: intersection over union
 #
 # More than nine pixels in ten are right. But an answer that finds **no nucleus at all** has 76.9 % of the test pixels
-# right. Most pixels are background, so pixel accuracy mostly says how well you find nothing. A better question: take
-# the pixels that truth and answer share, and divide by those that either of them has.
+# right. Most pixels are background, so pixel accuracy mostly says how well you find nothing. A better question, asked
+# for one class: of the pixels that truth *or* answer call nucleus, what share do *both* call nucleus?
 #
 # > The slide says: IoU = Intersection / Union, beside two squares that overlap.
 #
@@ -495,8 +495,9 @@ assert found == [0.3958, 0.5278, 0.6018, 0.6458, 0.7647, 0.7917, 0.8024]
 #
 # ## Words about objects
 #
-# These words have one meaning in the whole course. The **size** of an object is the number of its visible pixels; in
-# pictures of 128 × 128, *tiny* begins at 20, *small* at 80, *medium* at 320 and *large* at 1,280 square pixels. An
+# Said of objects, these words have one meaning in the whole course. The **size** is the number of visible pixels; in
+# pictures of 128 × 128, *tiny* begins at 20, *small* at 80, *medium* at 320 and *large* at 1,280 square pixels, and in
+# other pictures these limits grow or shrink with the area of the picture. An
 # object is **found** if more than half of its pixels were given its class; otherwise it is **lost**. **Recall** is the
 # share of objects that are found. Since it can be bought by painting a lot, **precision** always stands beside it, the
 # share of painted pixels (called anything but background) whose class is right. Here are three answers for the test
@@ -549,7 +550,8 @@ assert measured["single pixels"][2] > 0.8 and measured["single pixels"][3] > 0.7
 # ## Where one pixel is not enough
 #
 # The same kind of network now learns the five classes of our scenes from their colours, one pixel at a time. We train
-# it twice from the same start, on colours $x$ from 0 to 1 as they are, and on $4x - 2$, which spreads them from −2 to
+# it twice from the same initial weights, on colours $x$ from 0 to 1 as they are, and on $4x - 2$, which spreads them
+# from −2 to
 # 2. Starting weights are made for inputs around 0 with a spread near 1, so training is quicker there; the exercises
 # scale scenes in this way. Each training takes about five seconds.
 
@@ -674,8 +676,8 @@ assert by_heart[256][0] > 0.9 and by_heart[256][1] < 0.17 and by_heart[16][1] < 
 #
 # ## What to read
 #
-# * Jonathan Long, Evan Shelhamer, Trevor Darrell: *Fully convolutional networks for semantic segmentation*, CVPR
-#   2015, section 5: the four metrics that everybody has reported since.
+# * Jonathan Long, Evan Shelhamer, Trevor Darrell: *Fully convolutional networks for semantic segmentation*, CVPR 2015,
+#   section 5: the four metrics that many papers report, mean IU (our mIoU) among them.
 # * Mark Everingham and others: *The PASCAL Visual Object Classes Challenge: a retrospective*, IJCV 2015, section 2.4:
 #   the competition that made IoU common.
 # * Ian Goodfellow, Yoshua Bengio, Aaron Courville: *Deep learning*, MIT Press 2016, section 6.2.2.3: softmax and its

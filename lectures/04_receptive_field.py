@@ -80,8 +80,8 @@ assert (len(pixels_seen(plain)), len(pixels_seen(pooled))) == (7, 18)
 # * **jump**: how many pixels the field moves from one output to the next; before any layer, 1;
 # * **start**: the first pixel that the first output sees; before any layer, 0.
 #
-# So output i sees the pixels from start + i · jump to start + i · jump + size − 1, and the middle of its field is start
-# + i · jump + (size − 1) / 2.
+# So output i, counted from 0, sees the pixels from start + i · jump to start + i · jump + size − 1, and the middle of
+# its field, which lessons 02 and 03 called the centre, is start + i · jump + (size − 1) / 2.
 #
 # A layer with kernel k and stride s takes k neighbours, which stand a jump apart. The outermost of them lie k − 1 jumps
 # apart, so the size grows by (k − 1) · jump. Then the stride multiplies the jump by s. The start stays 0 as long as
@@ -210,7 +210,7 @@ assert fields["3 × 3, pooling after every second"][11] < 256 <= fields["3 × 3,
 # %% [markdown]
 # To see 256 pixels it takes **128 convolutions of 3 × 3, or 43 of 7 × 7, or 12 of 3 × 3 with poolings between them**.
 # Both halves of the sentence hold. What a pooling multiplies is what every later layer adds to the field, and in VGG-16
-# that comes to a bit more than doubling per stage.
+# the field grows between 2.1 and 2.75 times per stage.
 #
 # ## What would full resolution cost?
 #
@@ -275,7 +275,8 @@ assert (sees([CONV] * 13), sees(vgg)) == (27, 212)
 #   kernel stand d pixels apart, so it reaches as far as one of 2d + 1.
 #
 # The third is the control. The compressed network has twenty times as many weights as the first, so it might win by its
-# weights. The dilated one has as many weights and the same work as the first, and differs only in how far it sees.
+# weights. The dilated one has as many weights and the same work as the first. Only its taps lie farther apart, so that
+# it sees farther.
 #
 # (Lesson 02 pools before its batch normalization, which then sees only the maxima. From here on the pooling comes last,
 # which is another network.)
@@ -362,8 +363,9 @@ show(
 #
 # * **IoU** for each class, and its mean, mIoU.
 # * **Precision**: the share of right pixels among those that are painted as clothes.
-# * **Recall**: the share of objects found. An object is found if more than half of its pixels have its class. The
-#   sizes are the course's: small from 20 square pixels, medium from 80, large from 320.
+# * **Recall**: the share of objects found. An object is found if more than half of its pixels have its class. These
+#   scenes have half the side of those in the tables, so the limits of lesson 01 are divided by four: small begins at
+#   20 square pixels, medium at 80, large at 320.
 #
 # A fourth answer is for comparison, **perfect blocks**: the truth, reduced to the most frequent class of each 8 × 8
 # block. No network that paints such blocks can have more pixels right.
@@ -471,10 +473,10 @@ assert all(iou.min() > 0.5 and iou.mean() > 0.65 for iou in nucleus_iou.values()
 assert abs(nucleus_iou["full resolution", "test"].mean() - nucleus_iou["dilated", "test"].mean()) < 0.1
 
 # %% [markdown]
-# Here 13 pixels are enough for good masks. The wider view learns faster, but after 600 steps instead of 120 (three
-# seeds) the two reach a test mIoU of 0.83 and 0.84, with 0.80 and 0.82 for nuclei and 0.73 and 0.74 for boundaries
-# (training scenes: mIoU 0.84 and 0.87). (Three poolings are left out: blocks of 8 pixels cannot draw a boundary that is
-# 4 wide. The course's table of networks, in lessons 03 and 05, has both kinds of pictures.)
+# Here 13 pixels are enough for good masks. After 600 steps instead of 120 (three seeds) the two reach a test mIoU of
+# 0.83 and 0.84, with 0.80 and 0.82 for nuclei and 0.73 and 0.74 for boundaries (training tiles: mIoU 0.84 and 0.87).
+# (The compressed network is left out: blocks of 8 pixels cannot draw a boundary that is 4 wide. The course's table of
+# networks, in lessons 02, 03 and 05, has both kinds of pictures.)
 #
 # ## Strides out, dilation in
 #
@@ -484,9 +486,8 @@ assert abs(nucleus_iou["full resolution", "test"].mean() - nucleus_iou["dilated"
 # the pixels on which they lay before. The network then answers at every pixel, as if its window were slid there. This
 # is the *algorithme à trous*, the one with holes.
 #
-# Try it on the LeNet of lesson 03, which comes trained with the course, its dense layers turned into convolutions as
-# there. By hand, the second convolution and the second pooling are dilated by 2, the first of the former dense layers
-# by 4. Nothing is trained.
+# Try it on the LeNet of lesson 03, its dense layers turned into convolutions as there. By hand, the second convolution
+# and the second pooling are dilated by 2, the first of the former dense layers by 4. Nothing is trained.
 
 # %%
 features = [nn.Conv2d(3, 6, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU()]
@@ -568,8 +569,8 @@ show(
 # %% [markdown]
 # The sum of many steps is a bell curve. Its width grows with the **square root** of the depth, while what the network
 # sees grows with the depth. Of the 161 pixels that 80 layers see, the ten in the middle decide half. Luo and others
-# found this in 2016 and called it the **effective receptive field**. Even 128 convolutions of 3 × 3 would see 256
-# pixels in name only.
+# found this in 2016 and called it the **effective receptive field**. With such weights, even 128 convolutions of
+# 3 × 3 would see 256 pixels in name only.
 #
 # Training may change the bell. Here are the three networks before and after. For every pixel, the map shows the
 # gradient of the winning score at row 36, column 36, without its sign, averaged over fifty scenes. The frame is the
@@ -614,9 +615,9 @@ assert half_side["full resolution", "after"] < min(half_side[name, "after"] for 
 # 5.7 pixels square at full resolution, as before training, from 18.8 in the dilated network (before: 21.5) and from
 # 19.2 in the compressed one (before: 21.1).
 #
-# The paper reports that training made the field **larger**, in networks that were deep and began with a narrow bell.
-# Ours are shallow and began wide. Either way, the formula gives the most that a network can see, so let the field be
-# clearly larger than the largest object.
+# The paper reports that training made the effective field **larger**, in networks that were deep and began with a
+# narrow bell. Ours are shallow and began wide. Either way, the formula gives the most that a network can see and not
+# what it uses: leave it some room.
 #
 # ## Summary
 #

@@ -153,7 +153,7 @@ def show(figure: Figure, alt: str) -> None:
     if not alt.strip():
         raise ValueError("alt is empty; say in a sentence what the figure shows")
     alt = " ".join(alt.split())
-    if not _in_notebook():
+    if not in_notebook():
         print(f"[figure] {alt}")
         return
     from IPython.display import display
@@ -215,7 +215,7 @@ def _hex(colour) -> str | None:
         return None
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
     """Whether a Jupyter kernel runs this code."""
     try:
         from IPython import get_ipython

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 IGNORE_INDEX = 255
+Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]  # images, target, generator -> the same
 
 
 @dataclass
@@ -65,6 +66,21 @@ def mirror_and_recolour(images: Tensor, target: Tensor, generator: torch.Generat
     return images * (0.6 + 0.8 * torch.rand(len(images), 1, 1, 1, generator=generator)), target
 
 
+def turn_and_brighten(images: Tensor, target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """An `augment` for `fit`, for square pictures without an up and a down: one of the eight turns and mirrorings for
+    each half of the batch, and other brightness for each picture. Masks go with their pictures.
+    """
+    is_mask = target.ndim == 3
+    turned, answers = [], []
+    for half, answer in zip(images.chunk(2), target.chunk(2), strict=True):
+        quarters, mirror = torch.randint(4, (), generator=generator).item(), torch.rand((), generator=generator) < 0.5
+        half, answer = (half.flip(-1), answer.flip(-1) if is_mask else answer) if mirror else (half, answer)
+        turned.append(half.rot90(quarters, (-2, -1)))
+        answers.append(answer.rot90(quarters, (-2, -1)) if is_mask else answer)
+    images = torch.cat(turned)
+    return images * (0.6 + 0.8 * torch.rand(len(images), 1, 1, 1, generator=generator)), torch.cat(answers)
+
+
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """PyTorch's cross entropy with the course's ignore label, 255."""
     return F.cross_entropy(logits, target, ignore_index=IGNORE_INDEX)
@@ -93,7 +109,7 @@ def fit(
     seed: int = 0,
     val: tuple[Tensor, Tensor] | None = None,
     metric: Callable[[Tensor, Tensor], float] | None = None,
-    augment: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None,
+    augment: Augment | None = None,
 ) -> History:
     """Train with AdamW; the learning rate rises to `lr` and falls again (one cycle). Leaves evaluation mode on.
 

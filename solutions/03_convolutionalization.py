@@ -556,7 +556,7 @@ with once_written(), torch.no_grad():
 
 # %% [markdown]
 # The same scores as from 3,249 windows, in one pass. And the same mistakes: with 32 × 32 pixels to look at, the edge of
-# a bag may well be a shoe, and the inside of a large object is nothing at all.
+# a bag may well be a shoe, and the inside of a large object, which no training crop showed, passes for background.
 #
 # Three things are still wrong. The map is smaller than the picture: 57 × 57, one number for 4 × 4 pixels, and none for
 # the margin. The network was trained on crops, not on masks. And it sees only 32 pixels. Why not keep all pixels, by

@@ -390,7 +390,8 @@ with once_written():
 # of row 0 through the layers, in pixels of the picture; two numbers are enough:
 #
 # * **jump**: pixels of the picture between neighbouring rows of the map. 1 for the picture.
-# * **start**: where the centre of row 0 lies. 0 for the picture.
+# * **middle**: where the centre of row 0 lies. 0 for the picture. (Lesson 04's *start* is another place: the first row
+#   that row 0 looks at.)
 #
 # A **convolution or pooling** with kernel k, stride s, padding p: row i looks at the rows from i · s − p to
 # i · s − p + k − 1 of the map before, so its centre lies at row i · s + c of that map, with
@@ -446,21 +447,21 @@ def crop_offset(layers: list[dict], onto: list[dict] = ()) -> int:
     ### BEGIN SOLUTION
 
     def grid(chain):
-        jump, start = 1, 0
+        jump, middle = 1, 0
         for layer in chain:
             c = (layer["kernel_size"] - 1) / 2 - layer.get("padding", 0)
             if layer["kind"] == "deconv":
                 jump = jump / layer["stride"]  # the finer map's jump, in which c is counted
-                start = start - c * jump
+                middle = middle - c * jump
             else:
-                start = start + c * jump
+                middle = middle + c * jump
                 jump = jump * layer["stride"]
-        return jump, start
+        return jump, middle
 
-    (jump, start), (jump_onto, start_onto) = grid(layers), grid(onto)
+    (jump, middle), (jump_onto, middle_onto) = grid(layers), grid(onto)
     if jump != jump_onto:
         raise ValueError(f"rows that are {jump} pixels apart cannot lie on rows that are {jump_onto} pixels apart")
-    offset = (start_onto - start) / jump
+    offset = (middle_onto - middle) / jump
     if offset < 0 or offset != int(offset):
         raise ValueError(f"the first map would have to be cropped at row {offset}")
     return int(offset)
@@ -484,15 +485,15 @@ def crop_offset(layers: list[dict], onto: list[dict] = ()) -> int:
 # </details>
 # <details><summary>Hint 2: the approach</summary>
 #
-# Write a helper that walks through one chain and returns jump and start. Call it for both chains. Row r of the first
-# map lies at start + r · jump; solve for the r at which that equals the start of the second. Mind the order inside a
+# Write a helper that walks through one chain and returns jump and middle. Call it for both chains. Row r of the first
+# map lies at middle + r · jump; solve for the r at which that equals the middle of the second. Mind the order inside a
 # layer: c is counted in rows of the finer of the two maps. That is the map *before* a convolution, and the map *after*
 # a deconv.
 #
 # </details>
 # <details><summary>Hint 3: nearly the code</summary>
 #
-# Convolution and pooling: add c times the old jump to the start, then multiply the jump by the stride. Deconv: first
+# Convolution and pooling: add c times the old jump to the middle, then multiply the jump by the stride. Deconv: first
 # divide the jump by the stride, then subtract c times the new jump. An offset is a whole number if it equals its own
 # `int(...)`.
 #

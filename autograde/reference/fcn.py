@@ -59,26 +59,26 @@ def crop_offset(layers: Iterable[dict], onto: Iterable[dict] = ()) -> int:
     Strides are powers of 2, so that floats are exact.
     Raises ValueError if there is no such row: the jumps differ, it is no whole number, or it is negative.
     """
-    (jump, start), (other_jump, other_start) = _grid(layers), _grid(onto)
-    row = (other_start - start) / jump
+    (jump, middle), (other_jump, other_middle) = _grid(layers), _grid(onto)
+    row = (other_middle - middle) / jump
     if jump != other_jump or row < 0 or row % 1:
         raise ValueError(f"no row lies there: jumps of {jump} and {other_jump}, row {row}")
     return int(row)
 
 
 def _grid(layers: Iterable[dict]) -> tuple[float, float]:
-    """Jump of the last map and start, the centre of its row 0, both in pixels of the picture."""
-    jump, start = 1.0, 0.0
+    """Jump of the last map and middle, the centre of its row 0, both in pixels of the picture."""
+    jump, middle = 1.0, 0.0
     for layer in layers:
         # The centre of the first window, in rows of the finer of the two maps.
         centre = (layer["kernel_size"] - 1) / 2 - layer.get("padding", 0)
         if layer["kind"] == "deconv":  # the same window, read from the coarse map to the fine one
             jump /= layer["stride"]
-            start -= jump * centre
+            middle -= jump * centre
         else:
-            start += jump * centre
+            middle += jump * centre
             jump *= layer["stride"]
-    return jump, start
+    return jump, middle
 
 
 class FCN(nn.Module):

@@ -1,42 +1,57 @@
-"""The patch classifier of lesson 02, slid over the scene."""
+"""The patch classifier of lesson 02, slid over the picture."""
 
-import torch
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from autograde.reference.sliding_window import scores_to_mask, sliding_window_scores
-from benchmarks.protocol import BATCH_PIXELS, LR, Architecture, Budget
-from seglab.data.scenes import CLASSES, load_crops
+from benchmarks.protocol import Architecture, Task
 from seglab.layers import conv, linear, network, pool
-from seglab.training import History, fit, mirror_and_recolour
 
-WINDOW, STRIDE = 32, 4  # a quarter of the scene's side, as on the slide
+WINDOW, STRIDE = 32, 4  # a quarter of the picture's side, as on the slide
 
 
-def train_on_crops(seed: int, budget: Budget) -> tuple[nn.Module, History]:
+def patch_classifier(task: Task) -> nn.Module:
     """Valid convolutions, two halvings, a dense head."""
-    torch.manual_seed(seed)
-    features = network([conv(3, 16, 5), pool(), conv(16, 32, 3), pool()])  # 32 -> 28 -> 14 -> 12 -> 6
-    head = network([linear(32 * 6 * 6, 64), linear(64, len(CLASSES))])
-    classifier = nn.Sequential(features, head)
-    batch_size = BATCH_PIXELS // WINDOW**2
-    crops, labels = load_crops("train", size=WINDOW, count=8 * budget.scenes, seed=0)
-    history = fit(
-        classifier,
-        crops,
-        labels,
-        steps=budget.steps(),
-        batch_size=batch_size,
-        lr=LR,
-        seed=seed,
-        augment=mirror_and_recolour,
-    )
-    return classifier, history
+    features = network([conv(task.channels, 16, 5), pool(), conv(16, 32, 3), pool()])  # 32 -> 28 -> 14 -> 12 -> 6
+    head = network([linear(32 * 6 * 6, 64), linear(64, len(task.classes))])
+    return nn.Sequential(features, head)
+
+
+def in_a_frame(picture: Tensor, window: int, stride: int, score: Callable[[Tensor], Tensor]) -> Tensor:
+    """The mask (H, W) of `score`, which gives a framed picture (C, ...) the scores of its windows.
+
+    The frame, the picture mirrored at its edges, is just so wide that each block of stride x stride pixels has a window
+    about its middle: networks with padding answer everywhere, and so they can be compared.
+    """
+    rim = (window - stride) // 2
+    framed = nn.functional.pad(picture[None], (rim,) * 4, mode="reflect")[0]  # (C, H + 2 rim, W + 2 rim)
+    return scores_to_mask(score(framed), framed.shape[1:], window, stride)[rim:-rim, rim:-rim]
 
 
 def slide(classifier: nn.Module, picture: Tensor) -> Tensor:
     """Every window on its own, as lesson 02 begins."""
-    scores = sliding_window_scores(classifier, picture, WINDOW, STRIDE, batch_size=64)  # (num_classes, 25, 25)
-    return scores_to_mask(scores, picture.shape[1:], WINDOW, STRIDE)
+
+    def score(framed: Tensor) -> Tensor:
+        return sliding_window_scores(classifier, framed, WINDOW, STRIDE, batch_size=64)  # (num_classes, 32, 32)
+
+    return in_a_frame(picture, WINDOW, STRIDE, score)
 
 
-ARCHITECTURES = [Architecture("sliding window", train_on_crops, slide)]
+def lecture_classifier(task: Task) -> nn.Module:
+    """The network that the lecture builds, for windows of 64 pixels in pictures of 256."""
+    features = nn.Sequential()
+    for in_channels, width, kernel_size in ((task.channels, 16, 5), (16, 32, 3), (32, 64, 3)):
+        features.append(nn.Conv2d(in_channels, width, kernel_size, bias=False))
+        features.extend([nn.MaxPool2d(2), nn.BatchNorm2d(width), nn.ReLU()])
+    dense = [nn.Linear(64 * 6 * 6, 64), nn.ReLU(), nn.Linear(64, len(task.classes))]
+    return nn.Sequential(features, nn.Sequential(nn.Flatten(), nn.Dropout(0.3), *dense))
+
+
+def slide_far(classifier: nn.Module, picture: Tensor) -> Tensor:
+    """Windows of 64, every 8 pixels."""
+    return in_a_frame(picture, 64, 8, lambda framed: sliding_window_scores(classifier, framed, 64, 8, batch_size=64))
+
+
+ARCHITECTURES = [Architecture("sliding window", patch_classifier, slide, window=WINDOW)]
+LECTURE = [Architecture("lecture 02", lecture_classifier, slide_far, window=64)]

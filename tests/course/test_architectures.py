@@ -1,7 +1,7 @@
-"""The table of architectures: its command works on a budget of seconds, and what is committed has every row."""
+"""The benchmark of networks: its commands work on a budget of seconds, with the same budget for all."""
 
+import json
 import os
-import re
 import subprocess
 import sys
 
@@ -10,7 +10,9 @@ import torch
 
 from autograde.lessons import ROOT, all_lessons, load
 from benchmarks import architectures as bench
-from benchmarks import protocol
+from benchmarks import protocol, weights
+from benchmarks.protocol import NUCLEI, SCENES, TASKS, Budget
+from seglab.training import History
 
 LESSONS, ARCHITECTURES = zip(*bench.architectures(), strict=True)
 sliding, in_one_pass, fcn = (
@@ -18,65 +20,110 @@ sliding, in_one_pass, fcn = (
 )
 
 
-def rows(text):
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| \d\d ", line)]
-    return {cells[1]: cells for cells in lines}
+def run(module, *arguments, folder=ROOT):
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 def test_the_command_computes_a_row_for_every_network(tmp_path):
-    out = tmp_path / "table.md"
     small = ["--seeds", "2", "--pixels", "1", "--scenes", "8", "--val-scenes", "3"]
-    command = [sys.executable, "-m", "benchmarks.architectures", "--out", str(out), *small]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    computed = rows(out.read_text())
-    assert list(computed) == [one.name for one in ARCHITECTURES]
-    for cells in computed.values():
-        low, mean, high = (float(re.findall(r"[\d.]+", cells[5])[i]) for i in (1, 0, 2))
-        assert 0 <= low <= mean <= high <= 1
-    assert computed["sliding window"][2] == computed["convolutionalized"][2], "the same network"
-    assert computed["sliding window"][5:] == computed["convolutionalized"][5:], "and the same answer"
-
-
-def test_the_committed_table_has_every_row_of_three_seeds():
-    text = (ROOT / "docs" / "architectures.md").read_text()
-    assert list(rows(text)) == [one.name for one in ARCHITECTURES]
-    assert "means over 3 seeds" in " ".join(text.split())
-    for one in ARCHITECTURES:  # what needs no training is as committed
-        if one.name.startswith("FCN"):
-            parameters = sum(p.numel() for p in fcn.fcn(int(one.name[4:-1])).parameters())
-            assert rows(text)[one.name][2] == f"{parameters:,}"
+    run("benchmarks.architectures", "--out", str(tmp_path / "found.json"), *small)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [row["name"] for row in found["rows"]] == [one.name for one in ARCHITECTURES]
+    for row in found["rows"]:
+        for task in TASKS:
+            scores = row[task.name]["validation"]
+            low, high = scores["range"]
+            assert 0 <= low <= scores["miou"] <= high <= 1 and len(scores["iou"]) == len(task.classes)
+    first, second = found["rows"][:2]
+    assert (first["name"], second["name"]) == ("sliding window", "convolutionalized")
+    assert (
+        first["parameters"] == second["parameters"] and first["scenes"]["validation"] == second["scenes"]["validation"]
+    )
 
 
 def test_every_lesson_with_a_network_is_in_the_table():
     files = {path.name[:2] for path in (ROOT / "benchmarks" / "networks").glob("*.py")}
-    assert files == set(LESSONS) and len({one.name for one in ARCHITECTURES}) == len(ARCHITECTURES) >= 5
+    assert files == set(LESSONS) and len({one.name for one in ARCHITECTURES}) == len(ARCHITECTURES) >= 6
 
 
-def test_both_ways_of_sliding_give_the_same_mask():
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_both_ways_of_sliding_give_the_same_mask(task):
     torch.manual_seed(0)
-    classifier, _ = sliding.train_on_crops(0, protocol.Budget(pixels=1, scenes=2))
-    picture = torch.rand(3, protocol.SIZE, protocol.SIZE)
+    classifier = sliding.patch_classifier(task).eval()
+    picture = torch.rand(task.channels, protocol.SIZE, protocol.SIZE)
     assert torch.equal(sliding.slide(classifier, picture), in_one_pass.slide_in_one_pass(classifier, picture))
 
 
-def test_the_budget_is_a_number_of_pixels_for_crops_and_scenes_alike(monkeypatch):
+def test_the_budget_is_a_number_of_pixels_for_crops_and_pictures_alike(monkeypatch):
     seen = {}
 
     def count(model, images, target, *, steps, batch_size, **_):
         seen[images.shape[-1]] = steps * batch_size * images.shape[-1] ** 2
-        return protocol.History()
+        return History()
 
-    monkeypatch.setattr(sliding, "fit", count)
     monkeypatch.setattr(protocol, "fit", count)
-    budget = protocol.Budget(pixels=3 * protocol.BATCH_PIXELS, scenes=2)
-    sliding.train_on_crops(0, budget)
-    protocol.train_with_masks(lambda: fcn.fcn(32), 0, budget)
+    budget = Budget(pixels=3 * protocol.BATCH_PIXELS, scenes=2)
+    for one in ARCHITECTURES[:4]:
+        protocol.train(one, protocol.new_network(one, SCENES, 0, budget), SCENES, 0, budget)
     assert seen == {32: budget.pixels, 128: budget.pixels}
 
 
-def test_all_background_is_what_it_says():
-    val = bench.load_scenes("val", size=protocol.SIZE, count=3, seed=0)
-    share = (val.masks == 0).double().mean().item()
-    present = len(torch.unique(val.masks))
-    assert bench.all_background(val) == pytest.approx(share / present)
+def test_a_network_that_starts_from_a_classifier_is_its_enlarged_map():
+    budget = Budget(pixels=1, scenes=2)
+    one = ARCHITECTURES[-1]
+    network = protocol.new_network(one, NUCLEI, 0, budget).eval()
+    classifier = protocol.new_network(one.before, NUCLEI, 0, budget)
+    protocol.train(one.before, classifier, NUCLEI, 0, budget)
+    x = torch.rand(2, 1, 64, 64)
+    with torch.no_grad():
+        scores = network.score_32(network.encoder(x))  # (2, 3, 2, 2)
+        assert torch.allclose(scores.mean((2, 3)), classifier.eval()(x), atol=1e-5)
+
+
+def test_scores_agree_with_torchmetrics():
+    from torchmetrics.classification import MulticlassJaccardIndex
+
+    budget = Budget(val_scenes=3)
+    masks = SCENES.validation(budget)[1]
+    found = torch.where(torch.rand(masks.shape, generator=torch.Generator().manual_seed(0)) < 0.3, 1, masks)
+    judged = protocol.judge(found, masks, SCENES)
+    oracle = MulticlassJaccardIndex(5, average="none")(found, masks)
+    assert judged.iou == pytest.approx(oracle.tolist())
+    painted = (found > 0).sum().item()
+    assert judged.precision == pytest.approx(((found > 0) & (found == masks)).sum().item() / painted)
+    nothing = protocol.judge(torch.zeros_like(masks), masks, SCENES)
+    share = (masks == 0).double().mean().item()
+    assert nothing.miou == pytest.approx(share / len(masks.unique()))
+
+
+def test_weights_are_trained_on_from_where_it_stopped(tmp_path, monkeypatch):
+    """A run that is stopped after a cycle goes on with the next one, and ends with the weights of one that was not."""
+    monkeypatch.setattr(weights, "FIRST_CYCLE", 2)
+    monkeypatch.setattr(weights, "ENOUGH", -9.0)  # never trained out
+    name, (task, one) = "fcn_32s_nuclei", weights.networks()["fcn_32s_nuclei"]
+    budget, ends = Budget(scenes=2, val_scenes=2), {}
+    for way, cycles in (("at once", [2]), ("stopped", [1, 2])):
+        monkeypatch.setattr(weights, "WEIGHTS", tmp_path / way)
+        monkeypatch.setattr(weights, "KEPT", tmp_path / way / "build")
+        for number in cycles:
+            weights.train_out(name, task, one, budget, number)
+        record = json.loads((tmp_path / way / "records.json").read_text())[name]
+        assert record["steps"] == 6 and not record["trained_out"]
+        ends[way] = (tmp_path / way / f"{name}.safetensors").read_bytes()
+    assert ends["at once"] == ends["stopped"]
+
+
+def test_training_stops_when_it_no_longer_pays(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "FIRST_CYCLE", 1)
+    monkeypatch.setattr(weights, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(weights, "KEPT", tmp_path / "build")
+    monkeypatch.setattr(weights, "miou", lambda *_: 0.5)
+    name = "sliding_window_nuclei"
+    weights.train_out(name, *weights.networks()[name], Budget(scenes=2), cycles=4)
+    record = json.loads((tmp_path / "records.json").read_text())[name]
+    assert record["steps"] == 3 and record["trained_out"]

@@ -60,7 +60,9 @@ def imports(path: Path) -> set[str]:
 FLOORS = [
     ["seglab.data", "seglab.bridge"],
     ["seglab.figures", "seglab.training", "seglab.networks", "seglab.layers", "seglab.timing", "seglab.course"],
-    ["seglab.checking"],
+    ["seglab.weights"],
+    ["seglab.results"],
+    ["seglab.checking", "seglab.drawings"],
     ["seglab", "seglab.__main__"],  # the face that notebooks see, and the command line
     ["autograde.reference"],
     ["autograde.graders"],

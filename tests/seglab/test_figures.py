@@ -110,7 +110,7 @@ class TestShow:
         display = types.ModuleType("IPython.display")
         display.display = lambda data, raw: shown.append((data, raw))
         monkeypatch.setitem(sys.modules, "IPython.display", display)
-        monkeypatch.setattr(figures, "_in_notebook", lambda: True)
+        monkeypatch.setattr(figures, "in_notebook", lambda: True)
         show(show_images([torch.zeros(3, 4, 4)]), alt='IoU < 0.5 & "black"')
         ((data, raw),) = shown
         assert raw and data["text/plain"] == '[figure] IoU < 0.5 & "black"'

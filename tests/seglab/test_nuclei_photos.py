@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from seglab.data.nuclei import load_nuclei
+from seglab.data.nuclei import load_nuclei, load_nucleus_crops, three_classes
 from seglab.data.photos import ASSETS, PHOTOS, photo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,8 @@ class TestLicences:
         terms = (ASSETS / "LICENSES.md").read_text(encoding="utf-8")
         for path in ASSETS.rglob("*"):
             if path.is_file() and path.name != "LICENSES.md":
-                assert path.name in terms, f"{path.name} is not in LICENSES.md"
+                name = "weights/" if path.parent.name == "weights" else path.name
+                assert name in terms, f"{name} is not in LICENSES.md"
 
     def test_licence_texts_travel_along(self):
         fashion = (ASSETS / "fashion_mnist" / "COPYRIGHT.txt").read_text(encoding="utf-8")
@@ -101,5 +102,52 @@ class TestLicences:
 
     def test_sizes(self):
         sizes = [path.stat().st_size for path in ASSETS.rglob("*") if path.is_file()]
-        assert max(sizes) <= 2_000_000 and sum(sizes) <= 6_000_000
+        assert max(sizes) <= 2_000_000 and sum(sizes) <= 10_000_000
         assert (ROOT / "docs" / "contact_sheet.png").stat().st_size < 500_000
+
+
+class TestThreeClasses:
+    def test_a_boundary_is_what_has_another_number_near(self):
+        """Against scikit-image, on every tile: boundaries of both sides, thickened to two pixels."""
+        _, instances = load_nuclei("train")
+        for labels, classes in zip(instances.numpy(), three_classes(instances).numpy(), strict=True):
+            largest, smallest = (
+                f(labels, size=5, mode="nearest") for f in (ndimage.maximum_filter, ndimage.minimum_filter)
+            )
+            assert np.array_equal(classes == 2, largest != smallest)
+            assert np.array_equal(classes == 1, (labels > 0) & (largest == smallest))
+
+    def test_nuclei_are_parted(self):
+        """In the mask of two classes nuclei that touch run together; the pieces of class 1 are nuclei again."""
+        _, instances = load_nuclei()
+        together = ndimage.label(instances[0].numpy() > 0)[1]
+        apart = ndimage.label(three_classes(instances)[0].numpy() == 1)[1]
+        assert together < 110 and 110 <= apart <= 125  # the rest is too small to have an inside
+
+    def test_large_numbers_and_one_nucleus_alone(self):
+        labels = torch.zeros(1, 9, 9, dtype=torch.int64)
+        labels[0, 2:7, 2:7] = 2**40
+        assert three_classes(labels)[0].flatten().bincount().tolist() == [0, 1, 80]
+
+
+class TestNucleusCrops:
+    @pytest.mark.parametrize("size", [1, 9, 32, 64])
+    def test_label_of_the_centre_from_within_a_tile(self, size):
+        images, instances = load_nuclei("test")
+        crops, labels = load_nucleus_crops("test", size=size, count=30, seed=1)
+        assert crops.shape == (30, 1, size, size) and labels.bincount().tolist() == [10, 10, 10]
+        classes, middle = three_classes(instances), size // 2
+        windows = images[:, 0].unfold(1, size, 1).unfold(2, size, 1)  # (4, 129 - size, 129 - size, size, size)
+        for crop, label in zip(crops, labels, strict=True):
+            tile, row, col = (windows == crop[0]).all(-1).all(-1).nonzero()[:1].tolist()[0]
+            if size > 1:  # a single pixel occurs in many places
+                assert classes[tile, row + middle, col + middle] == label
+
+    def test_a_seed_is_a_choice(self):
+        first, again, other = (load_nucleus_crops("train", count=9, seed=seed)[0] for seed in (3, 3, 4))
+        assert torch.equal(first, again) and not torch.equal(first, other)
+
+    @pytest.mark.parametrize("bad", [{"size": 127}, {"size": 0}, {"count": 0}, {"split": "val"}])
+    def test_bad_arguments(self, bad):
+        with pytest.raises(ValueError, match="expected"):
+            load_nucleus_crops(**{"split": "train"} | bad)

@@ -7,7 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seglab.training import cross_entropy, fit, miou, mirror_and_recolour, pixel_accuracy, predict_logits
+from seglab.training import (
+    cross_entropy,
+    fit,
+    miou,
+    mirror_and_recolour,
+    pixel_accuracy,
+    predict_logits,
+    turn_and_brighten,
+)
 
 
 def colour_data(count=64):
@@ -190,3 +198,20 @@ class TestHelpers:
             assert bright[mask == 1].min() > bright[mask == 0].max()
         labels = torch.arange(8)
         assert torch.equal(mirror_and_recolour(images, labels, torch.Generator())[1], labels)
+
+    def test_turned_masks_go_with_their_pictures(self):
+        images = torch.rand(8, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+        masks = (images[:, 0] > 0.5).long()
+        kinds = set()
+        for seed in range(20):
+            got, got_masks = turn_and_brighten(images, masks, torch.Generator().manual_seed(seed))
+            for old, old_mask, picture, mask in zip(images, masks, got, got_masks, strict=True):
+                ways = [(flip, turn) for flip in (False, True) for turn in range(4)]
+                moved = {w: (lambda x, w=w: (x.flip(-1) if w[0] else x).rot90(w[1], (-2, -1))) for w in ways}
+                (way,) = [w for w in ways if torch.equal(moved[w](old_mask), mask)]
+                ratio = picture / moved[way](old)
+                assert ratio.max() - ratio.min() < 1e-5 and 0.6 <= ratio.mean() <= 1.4
+                kinds.add(way)
+        assert len(kinds) == 8
+        labels = torch.arange(8)
+        assert torch.equal(turn_and_brighten(images, labels, torch.Generator())[1], labels)

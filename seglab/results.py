@@ -1,0 +1,94 @@
+"""The course's table of networks, as far as a lesson has come: what `make compare` and `make weights` found."""
+
+import itertools
+import json
+from functools import cache
+
+from seglab.data.photos import ASSETS
+from seglab.data.scenes import SIZE_EDGES
+from seglab.figures import in_notebook
+from seglab.weights import records
+
+RESULTS = ASSETS / "results.json"
+SIZES = [f"{low}–{high - 1}" for low, high in itertools.pairwise(SIZE_EDGES)]
+SIZES.append(f"{SIZE_EDGES[-1]:,} and more")
+
+
+@cache
+def results() -> dict:
+    """`budget`: steps, scenes, seeds; `rows`: what each network reached, means over the seeds."""
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def rows(upto: str = "99") -> list[dict]:
+    """The rows of lessons up to this number, in the order of the course."""
+    return [row for row in results()["rows"] if row["lesson"] <= upto]
+
+
+def trained_out(row: dict, task: str) -> dict | None:
+    """The record of a row's trained-out weights, if there are any."""
+    return records().get(f"{row['weights']}_{task}")
+
+
+def quality_table(upto: str = "99", task: str = "scenes") -> str:
+    """Markdown: mIoU on training and validation pictures, after a minute and trained out, and IoU of each class."""
+    classes = results()["classes"][task]
+    head = ["lesson", "network", "a minute: training", "a minute: validation", "trained out: training"]
+    head += ["trained out: validation", *(f"IoU {name}" for name in classes)]
+    lines = []
+    for row in rows(upto):
+        short, long = row[task], trained_out(row, task)
+        low, high = short["validation"]["range"]
+        cells = [row["lesson"], row["name"], f"{short['training']['miou']:.2f}"]
+        cells.append(f"{short['validation']['miou']:.3f} ({low:.3f} to {high:.3f})")
+        cells += [f"{long[split]['miou']:.2f}" if long else "–" for split in ("training", "validation")]
+        best = (long or short)["validation"]
+        lines.append([*cells, *(f"{value:.2f}" for value in best["iou"])])
+    return _markdown(head, lines)
+
+
+def objects_table(upto: str = "99") -> str:
+    """Markdown: how many objects of which size are found in validation scenes, and how much of the paint is right."""
+    head = ["lesson", "network", "training", "precision", *(f"found, {size} px²" for size in SIZES)]
+    lines = []
+    for row in rows(upto):
+        kinds = {"a minute": row["scenes"], "trained out": trained_out(row, "scenes")}
+        for kind, known in kinds.items():
+            if known:
+                scores = known["validation"]
+                cells = [row["lesson"], row["name"], kind, f"{scores['precision']:.2f}"]
+                lines.append([*cells, *(f"{value:.2f}" for value in scores["recall"])])
+    return _markdown(head, lines)
+
+
+def cost_table(upto: str = "99") -> str:
+    """Markdown: parameters, and multiply-adds for one scene."""
+    lines = [
+        [row["lesson"], row["name"], f"{row['parameters']:,}", f"{row['multiply_adds'] / 1e6:,.0f} M"]
+        for row in rows(upto)
+    ]
+    return _markdown(["lesson", "network", "parameters", "multiply-adds"], lines)
+
+
+def show_tables(upto: str) -> None:
+    """In a lesson: quality on scenes and on nuclei, and objects by size."""
+    text = "\n\n".join(
+        [
+            "**Scenes**, mIoU:",
+            quality_table(upto, "scenes"),
+            "**Objects of the scenes**, validation:",
+            objects_table(upto),
+            "**Nuclei**, mIoU:",
+            quality_table(upto, "nuclei"),
+        ]
+    )
+    if not in_notebook():
+        print(text)
+        return
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
+def _markdown(head: list[str], lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *lines])
