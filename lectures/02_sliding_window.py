@@ -662,7 +662,7 @@ def mask_of_tile(classifier, tile):
         for right in range(4):
             moved = mirrored[:, down : down + 156, right : right + 156]  # (1, 156, 156): 32 windows, 4 pixels apart
             scores[:, down::4, right::4] = map_shared(classifier, moved)  # (3, 32, 32)
-    return scores.argmax(0)  # (128, 128)
+    return scores.argmax(dim=0)  # (128, 128)
 
 
 def count_pieces(mask):

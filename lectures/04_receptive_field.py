@@ -90,7 +90,7 @@ assert (len(pixels_seen(plain)), len(pixels_seen(pooled))) == (7, 18)
 # %%
 lenet = [(5, 1), (2, 2), (5, 1), (2, 2), (5, 1)]  # the last one is its first dense layer, as a convolution
 
-size, jump, start = 1, 1, 0  # a pixel, before any layer
+start, size, jump = 0, 1, 1  # a pixel, before any layer
 print("layer     size  jump  start")
 for number, (k, s) in enumerate(lenet, 1):
     size, jump = size + (k - 1) * jump, jump * s

@@ -11,7 +11,6 @@ from torch import Tensor
 from seglab.figures import show_images
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
-LOOKS = {"FCN-32s": ("s:", GREEN), "FCN-16s": ("^--", ORANGE), "FCN-8s": ("o-", BLUE)}
 
 
 def number_tables(tables: Mapping[str, Tensor]) -> Figure:
@@ -147,23 +146,6 @@ def fields_on(picture: Tensor, row: int, col: int, fields: Mapping[str, int]) ->
     height, width = picture.shape[-2:]
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     figure.legend(fontsize=8, ncols=3, loc="outside lower center", frameon=False)
-    return figure
-
-
-def zoom_curves(found: Mapping[float, Sequence[float]], areas: Sequence[float]) -> Figure:
-    """Share of objects found, by their area in the scene and by the area that the network sees."""
-    figure = Figure(figsize=(9, 3.0), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    looks = {0.5: ("half size", "s:", GREEN), 1: ("as they are", "o-", BLUE), 2: ("double size", "^--", ORANGE)}
-    for zoom, values in found.items():
-        label, look, colour = looks[zoom]
-        left.plot(areas, values, look, label=label, color=colour)
-        right.plot([area * zoom**2 for area in areas], values, look, label=label, color=colour)
-    left.set(ylabel="share of objects found", xlabel="area in the scene (square pixels)", title="the same objects")
-    right.set(xlabel="area as the network sees it (square pixels)", title="the same apparent size")
-    for axis in (left, right):
-        axis.set(xscale="log", ylim=(0, 1))
-        axis.legend(fontsize=8)
     return figure
 
 
