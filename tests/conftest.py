@@ -16,8 +16,3 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def lessons():
     return all_lessons()
-
-
-def pytest_collection_modifyitems(items):
-    """The slowest first, whole lectures in a kernel: a worker that gets one last would keep the other one waiting."""
-    items.sort(key=lambda item: "runs_from_top_to_bottom" not in item.nodeid)
