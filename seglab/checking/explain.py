@@ -92,11 +92,19 @@ def details(outcome: Outcome) -> list[tuple[str, str]]:
     if outcome.passed:
         more = f"  and {len(outcome.calls) - 1} more" if len(outcome.calls) > 1 else ""
         return [("call", _short(outcome.calls[0].text) + more)] if outcome.calls else []
-    rows = [("call", outcome.calls[-1].text)] if outcome.calls else []
-    rows += _sides(outcome.error, outcome.calls)
+    rows = _last_call(outcome.calls) + _sides(outcome.error, outcome.calls)
     if outcome.printed.strip():
         rows.append(("printed", _short(outcome.printed.strip(), 120)))
     return [(label, _short(text)) for label, text in rows]
+
+
+def _last_call(calls: list[Call]) -> list[tuple[str, str]]:
+    """The last call of a function of the student's, and what was asked of its result last, if anything was."""
+    own = next((call for call in reversed(calls) if not call.name.startswith("its ")), None)
+    rows = [("call", own.text)] if own else []
+    if calls and calls[-1] is not own:
+        rows.append(("then" if own else "call", calls[-1].text))
+    return rows
 
 
 def _sides(error, calls):

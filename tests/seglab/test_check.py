@@ -17,8 +17,11 @@ import pytest
 import torch
 
 from seglab import check
+from seglab.bridge.student import Call
 from seglab.checking import run as module
 from seglab.checking import show
+from seglab.checking.compare import Mismatch
+from seglab.checking.explain import Outcome, details
 from seglab.checking.fingerprints import differences
 from seglab.checking.run import examine, find_tests, observe
 
@@ -486,3 +489,13 @@ def test_every_visible_check_of_the_course(path, monkeypatch):
             o.passed for o in report.outcomes if not o.criterion.startswith("Does")
         )
         assert all(getattr(tests, test).__doc__ for test in vars(tests) if test.startswith("test_"))
+
+
+def test_what_is_asked_of_a_result_stands_behind_the_call_that_made_it():
+    """A gradient that is wrong: without the function's own call, nobody could repeat it."""
+    calls = [Call("enlarge", "enlarge(5, 2)"), Call("its Tensor.backward", "its Tensor.backward()")]
+    wrong = Mismatch("values", "1", "2")
+    assert details(Outcome("a gradient", wrong, calls))[:2] == [("call", calls[0].text), ("then", calls[1].text)]
+    assert [label for label, _ in details(Outcome("a value", wrong, calls[:1]))].count("call") == 1
+    assert "then" not in dict(details(Outcome("a value", wrong, calls[:1])))
+    assert details(Outcome("of what the test made", wrong, calls[1:]))[0] == ("call", calls[1].text)
