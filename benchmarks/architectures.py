@@ -17,15 +17,16 @@ import torch
 from autograde.lessons import all_lessons, load
 from benchmarks.protocol import LR, NUCLEI, SCENES, SIZE, TASKS, Architecture, Budget, Result, Task, judge, measure
 from benchmarks.weights import weights_stem
-from seglab.results import SIZES, cost_table, objects_table, quality_table, results
+from seglab.results import cost_table, objects_table, quality_table, results
 
 HOW = """Computed by `make compare` and `make weights`; nobody edits this file.
 
 Scenes of {size} × {size} pixels in 5 classes, and nuclei in 3 (background, nucleus, boundary). **A minute**: each
 network is trained on {millions} million pixels of {scenes} scenes (or of 12 tiles of nuclei), or of crops of them,
 with AdamW, one learning-rate cycle up to {lr:g} and the same augmentation; means over {seeds} seeds, the smallest and
-the largest validation mIoU in brackets. **Trained out**: cycle after cycle, on 4,000 scenes or 9 tiles, until
-pictures that are only watched gain less than 0.005 mIoU from a cycle, or for 9,000 steps; one seed.
+the largest validation mIoU in brackets. **Trained out**: cycle after cycle, on 4,000 scenes or 9 tiles
+(crops of nuclei: 12), until pictures that are watched gain less than 0.005 mIoU from a cycle, or for 9,000 steps; one
+seed.
 
 Validation scenes ({val}) have clothes and backgrounds that no training scene has; of nuclei, 4 tiles are never trained
 on. A mask of nothing but background has mIoU {scenes_base:.2f} on the scenes and {nuclei_base:.2f} on the nuclei. The
@@ -46,8 +47,8 @@ def architectures() -> list[tuple[str, Architecture]]:
 
 def all_background(task: Task, budget: Budget) -> float:
     """mIoU of a mask of nothing but background: what every row has to beat."""
-    masks = task.validation(budget)[1]
-    return judge(torch.zeros_like(masks), masks, task).miou
+    pictures = task.validation(budget.val_scenes)
+    return judge(torch.zeros_like(pictures.masks), pictures, task).miou
 
 
 def row(number: str, one: Architecture, measured: dict[str, list[Result]]) -> dict:
@@ -57,7 +58,6 @@ def row(number: str, one: Architecture, measured: dict[str, list[Result]]) -> di
     found |= {"parameters": first.parameters, "multiply_adds": first.multiply_adds}
     for task, runs in measured.items():
         found[task] = {split: _mean([getattr(run, split) for run in runs]) for split in ("training", "validation")}
-        found[task]["seconds"] = round(statistics.median(run.seconds for run in runs), 1)
     return found
 
 
@@ -113,7 +113,6 @@ def main() -> None:
     found = {
         "budget": {"pixels": budget.pixels, "scenes": budget.scenes, "val_scenes": budget.val_scenes},
         "seeds": given.seeds,
-        "sizes": SIZES,
         "classes": {task.name: task.classes for task in TASKS},
         "all_background": {task.name: all_background(task, budget) for task in (SCENES, NUCLEI)},
         "rows": [],

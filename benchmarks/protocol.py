@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from autograde.reference.fcn import recall_by_size
 from autograde.reference.tasks_loss_metric import confusion_matrix, iou_per_class
 from seglab.data.nuclei import NUCLEUS_CLASSES, load_nuclei, load_nucleus_crops, three_classes
-from seglab.data.scenes import CLASSES, SIZE_EDGES, Scenes, load_crops, load_scenes
+from seglab.data.scenes import CLASSES, SIZE_EDGES, load_crops, load_scenes
 from seglab.training import Augment, fit, mirror_and_recolour, predict_logits, turn_and_brighten
 
 SIZE = 128  # side of a picture
@@ -36,48 +36,61 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Task:
-    """Pictures (N, channels, SIZE, SIZE) with masks (N, SIZE, SIZE) to learn from and to be judged by.
+class Pictures:
+    """Images (N, channels, SIZE, SIZE) and masks (N, SIZE, SIZE), and the objects in them where recall is asked for."""
 
-    training(budget) and validation(budget) give pictures and masks; crops(window, budget) gives square crops of the
-    training pictures and the class at the centre of each.
+    images: Tensor
+    masks: Tensor
+    instances: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What there is to learn, and to be judged by.
+
+    training(count) and validation(count) give pictures, at most so many; crops(window, budget) gives square crops of
+    the training pictures and the class at the centre of each. split() gives what whole pictures are trained out on,
+    and what is only watched meanwhile.
     """
 
     name: str
     classes: tuple[str, ...]
     channels: int
-    training: Callable[[Budget], tuple[Tensor, Tensor]]
+    training: Callable[[int], Pictures]
+    validation: Callable[[int], Pictures]
     crops: Callable[[int, Budget], tuple[Tensor, Tensor]]
-    validation: Callable[[Budget], tuple[Tensor, Tensor]]
+    split: Callable[[int], tuple[Pictures, Pictures]]
     augment: Augment
 
 
-def _scenes(split: str, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+def _scenes(split: str, count: int, seed: int = 0) -> Pictures:
     scenes = load_scenes(split, size=SIZE, count=count, seed=seed)
-    return scenes.images, scenes.masks
+    return Pictures(scenes.images, scenes.masks, scenes.instances)
 
 
-def _nuclei(split: str) -> tuple[Tensor, Tensor]:
+def _nuclei(split: str, tiles: slice = slice(None)) -> Pictures:
     images, instances = load_nuclei(split)
-    return images, three_classes(instances)
+    return Pictures(images[tiles], three_classes(instances)[tiles])
 
 
 SCENES = Task(
     name="scenes",
     classes=CLASSES,
     channels=3,
-    training=lambda budget: _scenes("train", budget.scenes),
+    training=lambda count: _scenes("train", count),
+    validation=lambda count: _scenes("val", count),
     crops=lambda window, budget: load_crops("train", size=window, count=8 * budget.scenes, seed=0),
-    validation=lambda budget: _scenes("val", budget.val_scenes),
+    split=lambda count: (_scenes("train", count), _scenes("val", 100, seed=1)),
     augment=mirror_and_recolour,
 )
 NUCLEI = Task(
     name="nuclei",
     classes=NUCLEUS_CLASSES,
     channels=1,
-    training=lambda budget: _nuclei("train"),
+    training=lambda count: _nuclei("train"),
+    validation=lambda count: _nuclei("test"),
     crops=lambda window, budget: load_nucleus_crops("train", size=window, count=8 * budget.scenes, seed=0),
-    validation=lambda budget: _nuclei("test"),
+    split=lambda count: (_nuclei("train", slice(9)), _nuclei("train", slice(9, None))),
     augment=turn_and_brighten,
 )
 TASKS = (SCENES, NUCLEI)
@@ -119,7 +132,6 @@ class Result:
 
     parameters: int
     multiply_adds: int  # of one picture
-    seconds: float  # of training
     training: Scores
     validation: Scores
 
@@ -147,20 +159,22 @@ def new_network(architecture: Architecture, task: Task, seed: int, budget: Budge
     return architecture.build(task, first).to(memory_format=torch.channels_last)
 
 
-def training_data(architecture: Architecture, task: Task, budget: Budget) -> tuple[Tensor, Tensor]:
-    """Pictures with masks, or crops with labels: what this network learns from."""
-    return task.crops(architecture.window, budget) if architecture.window else task.training(budget)
-
-
-def train(architecture: Architecture, model: nn.Module, task: Task, seed: int, budget: Budget) -> float:
-    """Train in place; returns the seconds it took."""
-    images, target = training_data(architecture, task, budget)
+def cycle(
+    architecture: Architecture, model: nn.Module, task: Task, data: tuple[Tensor, Tensor], steps: int, seed: int
+) -> None:
+    """One cycle of the learning rate on images and their targets, in place."""
     batch_size = BATCH_PIXELS // (architecture.window or SIZE) ** 2
-    steps = budget.steps()
-    history = fit(
-        Brief(model), images, target, steps=steps, batch_size=batch_size, lr=LR, seed=seed, augment=task.augment
-    )
-    return history.seconds
+    fit(Brief(model), *data, steps=steps, batch_size=batch_size, lr=LR, seed=seed, augment=task.augment)
+
+
+def train(architecture: Architecture, model: nn.Module, task: Task, seed: int, budget: Budget) -> None:
+    """What the budget pays for, in place."""
+    if architecture.window:
+        data = task.crops(architecture.window, budget)
+    else:
+        pictures = task.training(budget.scenes)
+        data = pictures.images, pictures.masks
+    cycle(architecture, model, task, data, budget.steps(), seed)
 
 
 def arg_max(model: nn.Module, picture: Tensor) -> Tensor:
@@ -173,38 +187,40 @@ def predict_all(architecture: Architecture, model: nn.Module, images: Tensor) ->
     return torch.stack([architecture.predict(model, picture) for picture in images])
 
 
-def judge(found: Tensor, masks: Tensor, task: Task, scenes: Scenes | None = None) -> Scores:
+def judge(found: Tensor, pictures: Pictures, task: Task) -> Scores:
     """The scores of masks (N, H, W); recall by size where the objects are known."""
-    matrix = confusion_matrix(found, masks, len(task.classes))
-    painted = found != 0
-    recall = recall_by_size(found, masks, scenes.instances, EDGES).tolist() if scenes is not None else None
+    matrix = confusion_matrix(found, pictures.masks, len(task.classes))
+    painted, recall = found != 0, None
+    if pictures.instances is not None:
+        recall = tuple(recall_by_size(found, pictures.masks, pictures.instances, EDGES).tolist())
     return Scores(
         iou=tuple(iou_per_class(matrix).tolist()),
-        precision=(found == masks)[painted].float().mean().item(),
-        recall=tuple(recall) if recall else None,
+        precision=(found == pictures.masks)[painted].float().mean().item(),
+        recall=recall,
     )
 
 
-def scores(architecture: Architecture, model: nn.Module, task: Task, budget: Budget) -> tuple[Scores, Scores]:
-    """Training and validation pictures, equally many of both."""
-    if task is SCENES:
-        both = [load_scenes(split, size=SIZE, count=budget.val_scenes, seed=0) for split in ("train", "val")]
-        return tuple(judge(predict_all(architecture, model, s.images), s.masks, task, s) for s in both)
-    both = [_nuclei("train"), _nuclei("test")]
-    return tuple(judge(predict_all(architecture, model, images), masks, task) for images, masks in both)
+def scores(architecture: Architecture, model: nn.Module, pictures: Pictures, task: Task) -> Scores:
+    """How good a network's masks of pictures are."""
+    return judge(predict_all(architecture, model, pictures.images), pictures, task)
+
+
+def training_and_validation(architecture: Architecture, model: nn.Module, task: Task, budget: Budget) -> list[Scores]:
+    """The scores on both, on equally many scenes."""
+    both = task.training(budget.val_scenes), task.validation(budget.val_scenes)
+    return [scores(architecture, model, pictures, task) for pictures in both]
 
 
 def measure(architecture: Architecture, task: Task, seed: int, budget: Budget) -> Result:
     """Train once and look at training and validation pictures."""
     model = new_network(architecture, task, seed, budget)
-    seconds = train(architecture, model, task, seed, budget)
+    train(architecture, model, task, seed, budget)
     with FlopCounterMode(display=False) as counter:
-        architecture.predict(model, task.validation(budget)[0][0])
-    training, validation = scores(architecture, model, task, budget)
+        architecture.predict(model, task.validation(1).images[0])
+    training, validation = training_and_validation(architecture, model, task, budget)
     return Result(
         parameters=sum(p.numel() for p in model.parameters()),
         multiply_adds=counter.get_total_flops() // 2,  # torch counts a multiplication and an addition as two
-        seconds=seconds,
         training=training,
         validation=validation,
     )

@@ -3,9 +3,10 @@
     python -m benchmarks.weights [NAME ...] [--cycles N] [--scenes N]
 
 Training goes in cycles of the learning rate, each twice as long as the one before: at the end of a cycle the network is
-as good as it is then, and if that is less than 0.005 mIoU better than a cycle ago, it has been trained out. (What is
-looked at for that is neither trained on nor counted in the scores.) Stop it when you like: each finished cycle is kept
-in build/weights/, and the next call goes on from there.
+as good as it is then, and if that is less than 0.005 mIoU better than before, it has been trained out. What is watched
+for that is not counted in the scores, and whole pictures are not trained on it; crops of nuclei come from all twelve
+tiles, the three that are watched among them. Stop it when you like: each finished cycle is kept in build/weights/, and
+the next call goes on from there.
 """
 
 import argparse
@@ -15,26 +16,20 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from autograde.lessons import all_lessons, load
 from benchmarks.protocol import (
-    BATCH_PIXELS,
-    LR,
     SCENES,
-    SIZE,
     TASKS,
     Architecture,
-    Brief,
     Budget,
     Task,
+    cycle,
     new_network,
-    predict_all,
     scores,
-    training_data,
+    training_and_validation,
 )
-from seglab.data.scenes import load_scenes
-from seglab.training import fit, miou, predict_logits
 from seglab.weights import WEIGHTS
 
 FIRST_CYCLE = 600  # steps: the budget of the lectures
@@ -70,79 +65,64 @@ def weights_stem(architecture: Architecture) -> str | None:
 def train_out(name: str, task: Task, architecture: Architecture, budget: Budget, cycles: int) -> None:
     """Train until it no longer pays, and write weights and record."""
     model = new_network(architecture, task, SEED, budget)
-    images, target, watched = _split(task, architecture, budget)
-    folder, best, steps = KEPT / name, -1.0, 0
+    pictures, watched = task.split(budget.scenes)
+    data = task.crops(architecture.window, budget) if architecture.window else (pictures.images, pictures.masks)
+    folder, reached, steps = KEPT / name, [], 0
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(cycles):
-        length, kept = FIRST_CYCLE * 2**number, folder / f"cycle_{number}.pt"
+    while len(reached) < cycles and not _no_longer_pays(reached):
+        number, length = len(reached), FIRST_CYCLE * 2 ** len(reached)
+        kept = folder / f"cycle_{number}.pt"
         if not kept.exists():
             print(f"{name}, cycle {number + 1}: {length} steps", flush=True)
-            batch = BATCH_PIXELS // (architecture.window or SIZE) ** 2
-            fit(
-                Brief(model),
-                images,
-                target,
-                steps=length,
-                batch_size=batch,
-                lr=LR,
-                seed=SEED + number,
-                augment=task.augment,
-            )
-            reached = miou(*_answers(architecture, model, *watched))
-            torch.save({"model": model.state_dict(), "reached": reached}, kept)
+            cycle(architecture, model, task, data, length, seed=SEED + number)
+            gained = scores(architecture, model, watched, task).miou
+            torch.save({"model": model.state_dict(), "reached": gained}, kept)
         state = torch.load(kept, weights_only=True)
         model.load_state_dict(state["model"])
         model.eval()
-        gained, best, steps = state["reached"] - best, max(best, state["reached"]), steps + length
-        print(f"{name}, cycle {number + 1}: mIoU {state['reached']:.3f} on the pictures that are watched", flush=True)
-        if gained < ENOUGH:
-            break
-    _write(name, task, architecture, model, budget, steps, trained_out=gained < ENOUGH)
+        reached.append(state["reached"])
+        steps += length
+        print(f"{name}, cycle {number + 1}: mIoU {reached[-1]:.3f} on the pictures that are watched", flush=True)
+    training, validation = training_and_validation(architecture, _stored(name, model), task, budget)
+    _record(
+        name,
+        {
+            "command": f"python -m benchmarks.weights {name} --scenes {budget.scenes}",
+            "seed": SEED,
+            "steps": steps,
+            "watched": [
+                round(one, 4) for one in reached
+            ],  # mIoU after each cycle, of which each doubles the one before
+            "trained_out": _no_longer_pays(reached),
+            "training": asdict(training) | {"miou": training.miou},
+            "validation": asdict(validation) | {"miou": validation.miou},
+        },
+    )
 
 
-def _split(task, architecture, budget) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """What is trained on, and the pictures with masks that say when to stop."""
-    images, target = training_data(architecture, task, budget)
-    if task is SCENES:
-        watched = load_scenes("val", size=SIZE, count=100, seed=1)
-        return images, target, (watched.images, watched.masks)
-    pictures, masks = task.training(budget)
-    if not architecture.window:  # three of the twelve tiles are only watched
-        images, target = images[:9], target[:9]
-    return images, target, (pictures[9:], masks[9:])
+def _no_longer_pays(reached: list[float]) -> bool:
+    """Whether the last cycle gained less than enough over the best one before it."""
+    return len(reached) > 1 and reached[-1] - max(reached[:-1]) < ENOUGH
 
 
-def _answers(architecture, model, images, masks) -> tuple[Tensor, Tensor]:
-    if architecture.window is None:
-        return predict_logits(model, images), masks
-    found = predict_all(architecture, model, images)
-    return nn.functional.one_hot(found).permute(0, 3, 1, 2), masks
-
-
-def _write(name, task, architecture, model, budget, steps, trained_out) -> None:
+def _stored(name: str, model: nn.Module) -> nn.Module:
+    """Write the weights, and give the network those that can be read again."""
     stored = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in model.state_dict().items()
     }
     WEIGHTS.mkdir(parents=True, exist_ok=True)
     save_file(stored, WEIGHTS / f"{name}.safetensors")
-    model.load_state_dict({key: value.float() for key, value in stored.items()})  # the scores of what is stored
-    training, validation = scores(architecture, model, task, Budget(scenes=budget.val_scenes))
-    record = {
-        "command": f"python -m benchmarks.weights {name} --scenes {budget.scenes}",
-        "seed": SEED,
-        "steps": steps,
-        "trained_out": trained_out,
-        "training": asdict(training) | {"miou": training.miou},
-        "validation": asdict(validation) | {"miou": validation.miou},
-    }
+    model.load_state_dict({key: value.float() for key, value in stored.items()})
+    return model
+
+
+def _record(name: str, record: dict) -> None:
     path = WEIGHTS / "records.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     known[name] = record
     path.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n", encoding="utf-8")
-    print(
-        f"{name}: {steps} steps, mIoU {training.miou:.3f} in training, {validation.miou:.3f} in validation", flush=True
-    )
+    print(f"{name}: {record['steps']} steps, mIoU {record['validation']['miou']:.3f} in validation", flush=True)
 
 
 def main() -> None:

@@ -1,21 +1,16 @@
 """The same classifier as in lesson 02, with its dense head turned into convolutions: one pass for all windows."""
 
-import torch
-from torch import Tensor, nn
+from functools import partial
+
+from torch import nn
 
 from autograde.lessons import Lesson, load
-from autograde.reference.convolutionalization import convolutionalize
 from benchmarks.protocol import Architecture, Task
 
 before = load(Lesson("02_sliding_window").network_file)
 
 
-@torch.no_grad()
-def slide_in_one_pass(classifier: nn.Module, picture: Tensor) -> Tensor:
-    """The same weights as convolutions, as lesson 03 ends."""
-    features, head = classifier
-    network = nn.Sequential(features, convolutionalize(head, (32, 6, 6)))
-    return before.in_a_frame(picture, before.WINDOW, before.STRIDE, lambda framed: network(framed[None])[0])
+slide_in_one_pass = partial(before.slide_at_once, window=before.WINDOW, stride=before.STRIDE)
 
 
 def lecture_lenet(task: Task) -> nn.Module:
@@ -32,4 +27,4 @@ ARCHITECTURES = [
         "convolutionalized", before.patch_classifier, slide_in_one_pass, window=before.WINDOW, weights="sliding window"
     )
 ]
-LECTURE = [Architecture("lecture 03", lecture_lenet, before.slide, window=32)]
+LECTURE = [Architecture("lecture 03", lecture_lenet, slide_in_one_pass, window=before.WINDOW)]

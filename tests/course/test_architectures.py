@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from autograde.lessons import ROOT, all_lessons, load
+from autograde.reference.sliding_window import sliding_window_scores
 from benchmarks import architectures as bench
 from benchmarks import protocol, weights
 from benchmarks.protocol import NUCLEI, SCENES, TASKS, Budget
@@ -53,10 +54,17 @@ def test_every_lesson_with_a_network_is_in_the_table():
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_both_ways_of_sliding_give_the_same_mask(task):
+    picture = torch.rand(task.channels, protocol.SIZE, protocol.SIZE, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     classifier = sliding.patch_classifier(task).eval()
-    picture = torch.rand(task.channels, protocol.SIZE, protocol.SIZE)
     assert torch.equal(sliding.slide(classifier, picture), in_one_pass.slide_in_one_pass(classifier, picture))
+    for one, stride in ((sliding.LECTURE[0], 8), (in_one_pass.LECTURE[0], 4)):
+        classifier = one.build(task).eval()
+
+        def score(framed, classifier=classifier, one=one, stride=stride):
+            return sliding_window_scores(classifier, framed, one.window, stride, batch_size=64)
+
+        assert torch.equal(one.predict(classifier, picture), sliding.in_a_frame(picture, one.window, stride, score))
 
 
 def test_the_budget_is_a_number_of_pixels_for_crops_and_pictures_alike(monkeypatch):
@@ -88,15 +96,15 @@ def test_a_network_that_starts_from_a_classifier_is_its_enlarged_map():
 def test_scores_agree_with_torchmetrics():
     from torchmetrics.classification import MulticlassJaccardIndex
 
-    budget = Budget(val_scenes=3)
-    masks = SCENES.validation(budget)[1]
+    pictures = SCENES.validation(3)
+    masks = pictures.masks
     found = torch.where(torch.rand(masks.shape, generator=torch.Generator().manual_seed(0)) < 0.3, 1, masks)
-    judged = protocol.judge(found, masks, SCENES)
+    judged = protocol.judge(found, pictures, SCENES)
     oracle = MulticlassJaccardIndex(5, average="none")(found, masks)
     assert judged.iou == pytest.approx(oracle.tolist())
     painted = (found > 0).sum().item()
     assert judged.precision == pytest.approx(((found > 0) & (found == masks)).sum().item() / painted)
-    nothing = protocol.judge(torch.zeros_like(masks), masks, SCENES)
+    nothing = protocol.judge(torch.zeros_like(masks), pictures, SCENES)
     share = (masks == 0).double().mean().item()
     assert nothing.miou == pytest.approx(share / len(masks.unique()))
 
@@ -122,8 +130,8 @@ def test_training_stops_when_it_no_longer_pays(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "FIRST_CYCLE", 1)
     monkeypatch.setattr(weights, "WEIGHTS", tmp_path)
     monkeypatch.setattr(weights, "KEPT", tmp_path / "build")
-    monkeypatch.setattr(weights, "miou", lambda *_: 0.5)
+    monkeypatch.setattr(weights, "scores", lambda *_: protocol.Scores(iou=(0.5,), precision=1.0))
     name = "sliding_window_nuclei"
     weights.train_out(name, *weights.networks()[name], Budget(scenes=2), cycles=4)
     record = json.loads((tmp_path / "records.json").read_text())[name]
-    assert record["steps"] == 3 and record["trained_out"]
+    assert record["steps"] == 3 and record["trained_out"] and record["watched"] == [0.5, 0.5]
