@@ -26,7 +26,7 @@ from torch import nn
 from seglab.data.nuclei import load_nuclei
 from seglab.data.scenes import CLASSES, SIZE_EDGES, load_scenes
 from seglab.drawings import tasks_loss_metric as draw
-from seglab.figures import show, show_images
+from seglab.figures import loss_curve, show, show_images
 from seglab.training import cross_entropy, fit, pixel_accuracy, predict_logits
 
 # %% [markdown]
@@ -281,7 +281,7 @@ history = fit(pixel_net, images, mask, steps=300, batch_size=4, lr=3e-2, seed=0)
 
 guessing = torch.tensor(2.0).log().item()
 show(
-    draw.loss_curve(history.losses, guessing),
+    loss_curve(history.losses, guessing, 2, "a network that sees one pixel"),
     alt="The loss begins a little below the dashed line of guessing, log 2, and falls to a quarter of it within about "
     "120 of the 300 steps.",
 )

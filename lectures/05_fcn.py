@@ -29,7 +29,7 @@ from torch import nn
 from seglab.data.nuclei import NUCLEUS_CLASSES, load_nuclei, three_classes
 from seglab.data.scenes import CLASSES, SIZE_EDGES, load_crops, load_scenes
 from seglab.drawings import fcn as draw
-from seglab.figures import show, show_images
+from seglab.figures import loss_curve, show, show_images
 from seglab.networks import WIDTHS, halving_encoder
 from seglab.results import rows, show_tables
 from seglab.training import fit, miou, mirror_and_recolour, pixel_accuracy, predict_logits
@@ -328,7 +328,7 @@ for _ in range(100):
     optimizer.step()
     losses.append(loss.item())
 show(
-    draw.loss_curve(losses, math.log(5)),
+    loss_curve(losses, math.log(5), 5, "one batch, over and over", scale="log"),
     alt="The loss of one batch over 101 steps on a logarithmic scale. It begins at the dashed line of log 5, 1.61, and "
     "falls steadily below 0.2.",
 )
@@ -347,7 +347,6 @@ for name, network in networks.items():
     fit(network, train.images, train.masks, steps=300, batch_size=8, lr=6e-3, seed=0, augment=mirror_and_recolour)
     predictions[name] = predict_logits(network, scenes.images)  # (100, 5, 128, 128)
 
-# %%
 seen_scenes = load_scenes("train", size=128, count=100, seed=0)
 background = F.one_hot(torch.zeros_like(truth), 5).permute(0, 3, 1, 2)  # (100, 5, 128, 128)
 answers = {"all background": background, "classifier, enlarged": plain} | predictions
@@ -396,6 +395,8 @@ for skips, (name, stride) in enumerate((("FCN-32s", 32), ("FCN-16s", 16), ("FCN-
     network = load_weights(Skips(halving_encoder(), skips), f"fcn_{stride}s_scenes")
     trained_out[name] = network.to(memory_format=torch.channels_last)
 long = {name: predict_logits(network, scenes.images) for name, network in trained_out.items()}
+watched = records()["fcn_8s_scenes"]["watched"]
+assert round(watched[-1] - watched[-2], 3) == 0.015
 for name, logits in long.items():
     steps = records()[f"{name.lower().replace('-', '_')}_scenes"]["steps"]
     known = miou(predict_logits(trained_out[name], seen_scenes.images), seen_scenes.masks)
@@ -459,6 +460,12 @@ assert found_in["trained out", "training", "found"][3] > 0.9 > found_in["trained
 assert found_in["trained out", "validation", "found"][0] < 0.5
 assert found_in["trained out", "training", "found"][0] < 0.5
 assert max(found_in["trained out", "validation", "missed"][1:]) < 0.05
+for split, before, after in (("training", 0.21, 0.08), ("validation", 0.26, 0.23)):
+    assert abs(found_in["a minute", split, "inconsistent"][3] - before) < 0.08
+    assert abs(found_in["trained out", split, "inconsistent"][3] - after) < 0.015
+    assert found_in["a minute", split, "missed"][0] > 0.5 and 0.24 < found_in["trained out", split, "missed"][0] < 0.3
+    assert abs(found_in["trained out", split, "found"][0] - 0.23) < 0.03
+assert abs(found_in["trained out", "validation", "found"][3] - 5 / 6) < 0.02
 
 # %%
 masks = long["FCN-8s"].argmax(1)  # (100, 128, 128)
@@ -491,10 +498,10 @@ show(
 
 # %% [markdown]
 # After a minute both problems are there, on training scenes as well. Trained out, nearly all large *training* objects
-# are found, and 8 % get two labels instead of 21 %: there, (a) was mostly too little training. On *validation* scenes
-# one in six is not found, and 23 % get two labels, against 26 % before; that part is generalisation. Of problem (b),
-# missed objects above 80 square pixels are nearly gone. Below 80, a quarter is missed instead of two thirds,
-# but three in four are still not found, **on training scenes just as on others**: this is what stays.
+# are found, and 8 % get two labels instead of about 21 %: there, (a) was mostly too little training. On *validation*
+# scenes one in six is not found, and 23 % get two labels, against about 26 % before; that part is generalisation. Of
+# problem (b), missed objects above 80 square pixels are nearly gone. Below 80, a quarter is missed instead of two
+# thirds, but three in four are still not found, **on training scenes just as on others**: this is what stays.
 #
 # Two causes are likely. One is **imbalance**: objects below 80 square pixels hold 0.4 % of all pixels, so the loss
 # hardly hears of them. (Lesson 09 returns to this.) The other is the last step, an enlargement by 8, and that can be
@@ -509,7 +516,9 @@ for cell in (32, 16, 8):
     print(f"the truth through cells of {cell:2} pixels: mIoU {miou(squeezed[cell], truth):.2f}")
 gone = label_shares(squeezed[8].argmax(1), scenes)[0][bins == 0, 0] == 1
 print(f"objects below 80 pixels: {share_of_tiny:.1%} of all pixels; through cells of 8, {gone.float().mean():.0%} gone")
-assert round(share_of_tiny, 3) == 0.004 and miou(squeezed[8], truth) < 0.9 and gone.float().mean() > 0.5
+assert (
+    round(share_of_tiny, 3) == 0.004 and miou(squeezed[8], truth) < 0.9 and round(gone.float().mean().item(), 2) == 0.55
+)
 
 show(
     show_images(
@@ -547,6 +556,7 @@ for split in ("train", "val"):
             f"inconsistent {apart[split, low]:.0%}"
         )
 assert all(apart[split, 5120] > apart[split, 1280] + 0.2 for split in ("train", "val"))
+assert all(0.55 < apart[split, 5120] < 0.7 for split in ("train", "val"))
 
 fields, jump = [1], 1
 for _ in range(5):
@@ -590,7 +600,8 @@ show(
     alt="The same scene three times with its mask. As it is, the mask follows the objects. Blurred a little, nearly "
     "all is called background. With grain all over, much of the background is called clothes.",
 )
-assert painted["blurred"] < 0.5 * painted["as it is"] < painted["as it is"] < 0.8 * painted["grain all over"]
+assert painted["blurred"] < 0.5 * painted["as it is"] and round(painted["as it is"], 2) == 0.26
+assert abs(painted["grain all over"] - 0.42) < 0.015
 
 # %% [markdown]
 # Blurred, the network sees hardly any clothes; with grain all over, it paints 42 % of the pixels instead of 26 %. It
@@ -636,7 +647,8 @@ gain = known["FCN-8s, from a classifier"]["miou"] - known["FCN-8s"]["miou"]
 old, new = (records()[f"{name}_scenes"]["validation"] for name in ("sliding_window", "fcn_8s"))
 print(f"from a classifier {known['FCN-8s, from a classifier']['miou']:.3f}, from scratch {known['FCN-8s']['miou']:.3f}")
 assert known["FCN-8s, from a classifier"]["range"][0] > known["FCN-8s"]["range"][1] + 0.02 and 0.03 < gain < 0.06
-assert old["recall"][0] > new["recall"][0] + 0.2 and old["precision"] < 0.4 < 0.75 < new["precision"]
+assert [f"{share:.0%}" for share in old["recall"][:2] + new["recall"][:2]] == ["51%", "75%", "22%", "63%"]
+assert 0.3 < old["precision"] < 0.4 < 0.75 < new["precision"]
 
 # %% [markdown]
 # The table's minute takes four times the pixels of our 300 steps, and all but the last row start from scratch. Each

@@ -15,7 +15,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.text import Text
 from torch import Tensor
 
@@ -35,6 +35,8 @@ PALETTE = np.array(
     ],
     dtype=np.uint8,
 )
+# The same colours for lines, bars and frames; orange is their vermilion, which reads well on both pages.
+BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 CONTACT_SHEET_SEED = 5
 INK = {"light": "#1f1f1f", "dark": "#e3e3e3"}  # letters and axes, by the theme of the page
 # A figure is there twice, and the page shows the one of its theme (JupyterLab's, or that of VS Code).
@@ -127,6 +129,26 @@ def add_legend(figure: Figure, class_names: Sequence[str]) -> None:
         for colour, name in zip(colours, class_names, strict=True)
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=10)
+
+
+def add_frame(axis, left: float, top: float, width: float, height: float | None = None, colour: str = "white") -> None:
+    """A frame on a picture around `width` columns from `left` on and `height` rows from `top` on; square by default."""
+    height = width if height is None else height
+    box = Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=colour, linewidth=1.5)
+    axis.add_patch(box)
+
+
+def loss_curve(losses: Sequence[float], guessing: float, classes: int, title: str, scale: str = "linear") -> Figure:
+    """The loss of every training step, and the loss of guessing among so many classes."""
+    figure = Figure(figsize=(6, 2.5), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(range(1, len(losses) + 1), losses, color=BLUE, label="training")
+    axis.axhline(guessing, color=ORANGE, linestyle="--", label=f"guessing, log {classes}")
+    axis.set(title=title, xlabel="step", ylabel="loss of the batch", yscale=scale)
+    if scale == "linear":
+        axis.set_ylim(0, None)
+    axis.legend(frameon=False, fontsize=9)
+    return figure
 
 
 def _draw(axis, picture: Tensor) -> None:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from seglab.figures import add_legend, class_colours, show_images
+from seglab.figures import GREEN, YELLOW, add_frame, add_legend, class_colours, show_images
 
-GREEN, ORANGE, GREY = "#009e73", "#e69f00", "#8c8c8c"
+GREY = "#8c8c8c"
 
 
 def crops_with_answers(crops: Tensor, truth: Tensor, answers: Tensor, class_names: Sequence[str]) -> Figure:
@@ -22,8 +21,8 @@ def one_window(scene: Tensor, noisy: Tensor, moved: Tensor, row: int, col: int) 
     titles = ["scene, and one window", "only the window kept", "change of the answers, dark = none"]
     figure = show_images([scene, noisy, moved.sqrt()], titles)
     for axis in figure.axes[:2]:
-        axis.add_patch(Rectangle((4 * col - 0.5, 4 * row - 0.5), 32, 32, fill=False, edgecolor="white", linewidth=1.5))
-    figure.axes[2].add_patch(Rectangle((col - 2.5, row - 2.5), 5, 5, fill=False, edgecolor="white", linewidth=1.5))
+        add_frame(axis, 4 * col, 4 * row, 32)
+    add_frame(figure.axes[2], col - 2, row - 2, 5)
     return figure
 
 
@@ -53,7 +52,7 @@ def hollow(
     add_legend(above, class_names)
     for axis, (title, bars) in zip(below.subplots(1, len(shares), sharey=True), shares.items(), strict=True):
         left = [0.0] * len(bars)
-        for part, colour in enumerate((GREEN, ORANGE, GREY)):
+        for part, colour in enumerate((GREEN, YELLOW, GREY)):
             widths = [values[part] for values in bars.values()]
             label = ("right", "other clothes", "background")[part]
             axis.barh(list(bars), widths, left=left, color=colour, label=label)

@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import Tensor
 
-from seglab.figures import show_images
-
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+from seglab.figures import BLUE, GREEN, ORANGE, SKY, YELLOW, add_frame, show_images
 
 
 def number_tables(tables: Mapping[str, Tensor]) -> Figure:
@@ -66,7 +64,7 @@ def fcn_diagram() -> Figure:
     sides, places = [128, 64, 32, 16, 8, 4], [0, 1.3, 2.4, 3.4, 4.3, 5.1]
     heights = [3.0, 2.4, 1.8, 1.3, 0.9, 0.55]
     for number, (x, side, height) in enumerate(zip(places, sides, heights, strict=True)):
-        axis.add_patch(Rectangle((x, -height / 2), 0.5, height, facecolor="#56b4e9", edgecolor="black"))
+        axis.add_patch(Rectangle((x, -height / 2), 0.5, height, facecolor=SKY, edgecolor="black"))
         name = "picture" if number == 0 else f"stage {number}"
         axis.text(x + 0.25, height / 2 + 0.08, f"{name}\n{side} × {side}", ha="center", va="bottom", fontsize=8)
     scores = {5: (7.0, 0.55), 4: (7.0, -1.0), 3: (7.0, -2.5)}
@@ -94,17 +92,6 @@ def fcn_diagram() -> Figure:
     return figure
 
 
-def loss_curve(losses: Sequence[float], start: float) -> Figure:
-    """The loss of one batch, step by step, on a logarithmic scale, with the loss of guessing."""
-    figure = Figure(figsize=(6, 2.4), layout="constrained")
-    axis = figure.subplots()
-    axis.plot(range(1, len(losses) + 1), losses, color=BLUE)
-    axis.axhline(start, linestyle="--", color=ORANGE, label="guessing: log 5")
-    axis.set(xlabel="step", ylabel="loss", yscale="log", title="one batch, over and over")
-    axis.legend(fontsize=8)
-    return figure
-
-
 def boxed(
     scenes, masks: Tensor, numbers: Sequence[int], wanted: Sequence[Sequence[int]], titles, class_names
 ) -> Figure:
@@ -113,10 +100,9 @@ def boxed(
     for place, number in enumerate(numbers):
         for instance in wanted[place]:
             rows, cols = (scenes.instances[number] == instance).nonzero().T
-            left, top = cols.min() - 2.5, rows.min() - 2.5
             width, height = cols.max() - cols.min() + 5, rows.max() - rows.min() + 5
             for axis in (figure.axes[place], figure.axes[len(numbers) + place]):
-                axis.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor="white", linewidth=1.5))
+                add_frame(axis, cols.min() - 2, rows.min() - 2, width, height)
     return figure
 
 
@@ -139,7 +125,7 @@ def fields_on(picture: Tensor, row: int, col: int, fields: Mapping[str, int]) ->
     """A picture with the squares that a place of each stage sees, all about the same pixel."""
     figure = show_images([picture], ["what one place of a stage sees"], width=3.6)
     axis = figure.axes[0]
-    for (name, side), colour in zip(fields.items(), ("#e69f00", "#56b4e9", "#f0e442"), strict=True):
+    for (name, side), colour in zip(fields.items(), (YELLOW, SKY, "#f0e442"), strict=True):
         square = Rectangle((col - side / 2, row - side / 2), side, side, fill=False, edgecolor=colour, linewidth=2)
         square.set_label(f"{name}: {side} pixels")
         axis.add_patch(square)
@@ -157,7 +143,7 @@ def maps_on_columns(maps: Mapping[str, tuple[float, float]]) -> Figure:
         for cell in range(200):
             middle = first + cell * jump
             if -34 < middle < 80:
-                face = "#56b4e9" if middle >= 0 else "#e69f00"
+                face = SKY if middle >= 0 else YELLOW
                 edge = "black" if jump > 1 else "none"
                 axis.barh(-level, jump, left=middle - jump / 2, height=0.6, facecolor=face, edgecolor=edge)
                 if jump > 1:

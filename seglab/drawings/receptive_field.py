@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from seglab.data.nuclei import NUCLEUS_CLASSES
 from seglab.data.scenes import CLASSES
-from seglab.figures import add_legend, overlay, show_images
+from seglab.figures import BLUE, GREEN, ORANGE, PINK, add_frame, add_legend, overlay, show_images
 
-BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 LOOKS = {"full resolution": (ORANGE, "//"), "dilated": (PINK, ".."), "compressed": (BLUE, "")}  # colour and hatch
 Chain = Sequence[tuple[int, int]]  # (kernel, stride) of each layer, the first layer first
 
@@ -47,18 +45,12 @@ def _middle(chain: Chain, place: int) -> float:
     return place * jump + (size - 1) / 2
 
 
-def frame(axis, first: float, size: float, colour: str = "white") -> None:
-    """A square frame on a picture around `size` rows and columns, of which the first is `first`."""
-    box = Rectangle((first - 0.5, first - 0.5), size, size, fill=False, edgecolor=colour, linewidth=1.5)
-    axis.add_patch(box)
-
-
 def touched_pixels(maps: Mapping[str, Tensor], first: int, size: int) -> Figure:
     """Maps (H, W) of the pixels with a gradient, and a frame where the formula sees the field."""
     titles = [f"{name}:\n{one.sum()} pixels" for name, one in maps.items()]
     figure = show_images([one.float() for one in maps.values()], titles, width=8)
     for axis in figure.axes:
-        frame(axis, first, size)
+        add_frame(axis, first, first, size)
     return figure
 
 
@@ -168,5 +160,5 @@ def influence_maps(maps: Mapping[str, Tensor], frames: Sequence[tuple[float, flo
     """Maps of influence (H, W), three to a row, each with its frame: (first row and column, size)."""
     figure = show_images([one / one.max() for one in maps.values()], list(maps), columns=3, width=8)
     for axis, (first, size) in zip(figure.axes, frames, strict=True):
-        frame(axis, first, size)
+        add_frame(axis, first, first, size)
     return figure

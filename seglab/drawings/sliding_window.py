@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from seglab.figures import show_images
+from seglab.figures import BLUE, YELLOW, add_frame, show_images
 from seglab.results import SIZES
 
 WINDOW = 64
-FATES = {"its class": "#0072b2", "another garment": "#e69f00", "background": "#b0b0b0"}
+FATES = {"its class": BLUE, "another garment": YELLOW, "background": "#b0b0b0"}
 
 
 def windows_on_scene(
@@ -20,8 +19,7 @@ def windows_on_scene(
     figure = show_images([scene, truth], ["scene with four of its windows", "truth"], class_names=class_names)
     axis, middle = figure.axes[0], (WINDOW - 1) / 2
     for left, top in corners:
-        frame = Rectangle((left - 0.5, top - 0.5), WINDOW, WINDOW, fill=False, edgecolor="white", linewidth=1.5)
-        axis.add_patch(frame)
+        add_frame(axis, left, top, WINDOW)
         axis.plot(left + middle, top + middle, "o", color="white", markersize=4)
     return figure
 
@@ -39,7 +37,7 @@ def work_and_time(ways: Sequence[str], multiply_adds: Sequence[float], seconds: 
     figure = Figure(figsize=(9, 2.4), layout="constrained")
     panels = {"multiply-adds": multiply_adds, "seconds of this run": seconds}
     for axis, (title, values) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
-        axis.bar_label(axis.barh(ways, values, color="#0072b2"), fmt="%.1f", padding=3)
+        axis.bar_label(axis.barh(ways, values, color=BLUE), fmt="%.1f", padding=3)
         axis.set(title=title, xlabel=f"{ways[0]} = 1")
         axis.margins(x=0.15)
     return figure

@@ -7,9 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
-from seglab.figures import class_colours, show_images
-
-BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
+from seglab.figures import BLUE, GREEN, ORANGE, PINK, SKY, YELLOW, class_colours, show_images
 
 
 def moved_maps(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Figure:
@@ -52,17 +50,6 @@ def pushes(probabilities: Tensor, gradient: Tensor, labels: Sequence[int]) -> Fi
     true = Patch(facecolor=YELLOW, edgecolor=ORANGE, hatch="///", label="true class")
     handles = [true, Patch(facecolor=SKY, label="other class")]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    return figure
-
-
-def loss_curve(losses: Sequence[float], guessing: float) -> Figure:
-    """The loss of every training step, and the loss of guessing."""
-    figure = Figure(figsize=(6, 2.5), layout="constrained")
-    axis = figure.subplots()
-    axis.plot(range(1, len(losses) + 1), losses, color=BLUE, label="training")
-    axis.axhline(guessing, color=ORANGE, linestyle="--", label="guessing, log 2")
-    axis.set(title="a network that sees one pixel", xlabel="step", ylabel="loss of the batch", ylim=(0, None))
-    axis.legend(frameon=False, fontsize=9)
     return figure
 
 
