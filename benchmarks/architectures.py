@@ -14,10 +14,9 @@ from pathlib import Path
 
 import torch
 
-from autograde.lessons import all_lessons, load
 from benchmarks.protocol import LR, NUCLEI, SCENES, SIZE, TASKS, Architecture, Budget, Result, Task, judge, measure
-from benchmarks.weights import weights_stem
-from seglab.results import cost_table, objects_table, quality_table, results
+from benchmarks.weights import network_modules, weights_stem
+from seglab.results import cost_table, objects_table, outlines_table, quality_table, results
 
 HOW = """Computed by `make compare` and `make weights`; nobody edits this file.
 
@@ -33,16 +32,18 @@ on. A mask of nothing but background has mIoU {scenes_base:.2f} on the scenes an
 IoU of each class is that of the network trained out, or of the minute's where there is no such network.
 
 An object is found if more than half of its pixels got its class. Precision is the share of the painted pixels, that
-is of those that are not called background, whose class is right. Multiply-adds are those of one scene. Windows slide
-over a picture that is mirrored at its edges, so that every pixel gets an answer. FCN-8s from a classifier: its encoder
-has first been trained as a classifier, on as many pixels of crops again.
+is of those that are not called background, whose class is right. Outlines are judged by the boundary F-score of lesson
+07, within so many pixels, the mean over the classes. Multiply-adds are those of one scene.
+
+Windows slide over a picture that is mirrored at its edges, so that every pixel gets an answer. FCN-8s from a
+classifier: its encoder has first been trained as a classifier, on as many pixels of crops again. SegNet with switches
+shuffled, or with bilinear enlarging in their place, is a control, and has not been trained out.
 """
 
 
 def architectures() -> list[tuple[str, Architecture]]:
     """(number of the lesson, network) of every lesson that has networks, in the order of the course."""
-    files = [(lesson.number, lesson.network_file) for lesson in all_lessons()]
-    return [(number, one) for number, path in files if path.exists() for one in load(path).ARCHITECTURES]
+    return [(number, one) for number, module in network_modules() for one in module.ARCHITECTURES]
 
 
 def all_background(task: Task, budget: Budget) -> float:
@@ -70,9 +71,10 @@ def _mean(scores) -> dict:
         "precision": round(statistics.mean(one.precision for one in scores), 4),
         "iou": [round(statistics.mean(values), 4) for values in zip(*(one.iou for one in scores), strict=True)],
     }
-    if scores[0].recall:
-        recalls = zip(*(one.recall for one in scores), strict=True)
-        mean["recall"] = [round(statistics.mean(values), 4) for values in recalls]
+    for what in ("boundary", "recall"):
+        if getattr(scores[0], what):
+            by_place = zip(*(getattr(one, what) for one in scores), strict=True)
+            mean[what] = [round(statistics.mean(values), 4) for values in by_place]
     return mean
 
 
@@ -93,7 +95,8 @@ def document() -> str:
     parts = ["# The course's networks, side by side"]
     parts += [textwrap.fill(part, 120, break_on_hyphens=False) for part in said.split("\n\n")]
     parts += ["## Scenes: mIoU", quality_table(), "## Scenes: objects by size", objects_table()]
-    parts += ["## Nuclei: mIoU", quality_table(task="nuclei"), "## Cost", cost_table()]
+    parts += ["## Scenes: outlines", outlines_table(), "## Nuclei: mIoU", quality_table(task="nuclei")]
+    parts += ["## Nuclei: outlines", outlines_table(task="nuclei"), "## Cost", cost_table()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -105,11 +108,12 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=Budget.pixels, help="training pixels (default: %(default)s)")
     parser.add_argument("--scenes", type=int, default=Budget.scenes)
     parser.add_argument("--val-scenes", type=int, default=Budget.val_scenes)
-    parser.add_argument("--only", nargs="*", help="names of rows")
+    parser.add_argument("--only", nargs="*", help="names of rows; the others stay as they are")
     given = parser.parse_args()
     torch.set_num_threads(1)
     budget = Budget(given.pixels, given.scenes, given.val_scenes)
     chosen = [(number, one) for number, one in architectures() if not given.only or one.name in given.only]
+    known = {row["name"]: row for row in results()["rows"]} if given.only else {}  # what is not measured again
     found = {
         "budget": {"pixels": budget.pixels, "scenes": budget.scenes, "val_scenes": budget.val_scenes},
         "seeds": given.seeds,
@@ -120,8 +124,9 @@ def main() -> None:
     for number, one in chosen if given.seeds else ():
         print(f"{one.name}, {given.seeds} seeds, two tasks", flush=True)
         measured = {task.name: [measure(one, task, seed, budget) for seed in range(given.seeds)] for task in TASKS}
-        found["rows"].append(row(number, one, measured))
-        print(json.dumps(found["rows"][-1]), flush=True)
+        known[one.name] = row(number, one, measured)
+        print(json.dumps(known[one.name]), flush=True)
+        found["rows"] = [known[other.name] for _, other in architectures() if other.name in known]
         if given.out:
             given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if given.docs:

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from autograde.reference.fcn import recall_by_size
+from autograde.reference.segnet import boundary_f_score
 from autograde.reference.tasks_loss_metric import confusion_matrix, iou_per_class
 from seglab.data.nuclei import NUCLEUS_CLASSES, load_nuclei, load_nucleus_crops, three_classes
 from seglab.data.scenes import CLASSES, SIZE_EDGES, load_crops, load_scenes
+from seglab.results import TOLERANCES
 from seglab.training import Augment, fit, mirror_and_recolour, predict_logits, turn_and_brighten
 
 SIZE = 128  # side of a picture
@@ -103,6 +105,7 @@ class Architecture:
     window: the side of the crops that it learns from, each with one label; None: whole pictures with masks.
     before: a network that is trained first; `build(task, trained)` then takes over what it can use.
     weights: the name of another row whose trained-out weights are this network's, too.
+    control: it only shows what a part of another row is worth, and is not trained out.
     """
 
     name: str
@@ -111,6 +114,7 @@ class Architecture:
     window: int | None = None
     before: "Architecture | None" = None
     weights: str | None = None
+    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class Scores:
 
     iou: tuple[float, ...]  # per class
     precision: float  # share of the pixels painted with anything but background that are right
+    boundary: tuple[float, ...]  # F of the outlines within each of TOLERANCES, the mean over the classes
     recall: tuple[float, ...] | None = None
 
     @property
@@ -196,8 +201,15 @@ def judge(found: Tensor, pictures: Pictures, task: Task) -> Scores:
     return Scores(
         iou=tuple(iou_per_class(matrix).tolist()),
         precision=(found == pictures.masks)[painted].float().mean().item(),
+        boundary=tuple(boundary(found, pictures.masks, len(task.classes), tolerance) for tolerance in TOLERANCES),
         recall=recall,
     )
+
+
+def boundary(found: Tensor, target: Tensor, num_classes: int, tolerance: float) -> float:
+    """F of the outlines, the mean over the classes; taken in parts, for memory."""
+    each = [boundary_f_score(found[i : i + 1], target[i : i + 1], num_classes, tolerance) for i in range(len(found))]
+    return torch.stack(each).nanmean(0).nanmean().item()  # over the pictures that have a class, then over the classes
 
 
 def scores(architecture: Architecture, model: nn.Module, pictures: Pictures, task: Task) -> Scores:

@@ -1,6 +1,6 @@
 """Trains the networks of the course until validation no longer rises, and writes the weights that the lectures show.
 
-    python -m benchmarks.weights [NAME ...] [--cycles N] [--scenes N]
+    python -m benchmarks.weights [NAME ...] [--cycles N] [--scenes N] [--judge]
 
 Training goes in cycles of the learning rate, each twice as long as the one before: at the end of a cycle the network is
 as good as it is then, and if that is less than 0.005 mIoU better than before, it has been trained out. What is watched
@@ -13,12 +13,13 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from autograde.lessons import all_lessons, load
+from autograde.lessons import load
 from benchmarks.protocol import (
     SCENES,
     TASKS,
@@ -30,7 +31,7 @@ from benchmarks.protocol import (
     scores,
     training_and_validation,
 )
-from seglab.weights import WEIGHTS
+from seglab.weights import WEIGHTS, load_weights, records
 
 FIRST_CYCLE = 600  # steps: the budget of the lectures
 ENOUGH = 0.005  # a cycle that gains less in mIoU was the last one
@@ -38,15 +39,19 @@ KEPT = Path("build") / "weights"
 SEED = 0
 
 
+def network_modules() -> list[tuple[str, ModuleType]]:
+    """(number of the lesson, what its file names), in the order of the course."""
+    files = sorted((Path(__file__).parent / "networks").glob("[0-9][0-9]_*.py"))
+    return [(path.name[:2], load(path)) for path in files]
+
+
 def networks() -> dict[str, tuple[Task, Architecture]]:
     """name of the weights -> what is trained: the rows of the table on both tasks, and what the lectures train."""
     found = {}
-    for lesson in all_lessons():
-        if lesson.network_file.exists():
-            module = load(lesson.network_file)
-            own = [one for one in module.ARCHITECTURES if one.weights is None and one.before is None]
-            found |= {weights_name(task, one): (task, one) for task in TASKS for one in own}
-            found |= {weights_name(SCENES, one): (SCENES, one) for one in getattr(module, "LECTURE", ())}
+    for _, module in network_modules():
+        own = [one for one in module.ARCHITECTURES if not (one.weights or one.before or one.control)]
+        found |= {weights_name(task, one): (task, one) for task in TASKS for one in own}
+        found |= {weights_name(SCENES, one): (SCENES, one) for one in getattr(module, "LECTURE", ())}
     return found
 
 
@@ -57,7 +62,7 @@ def weights_name(task: Task, architecture: Architecture) -> str:
 
 def weights_stem(architecture: Architecture) -> str | None:
     """As in `fcn_8s`; None for a network of which no weights are kept."""
-    if architecture.before is not None:
+    if architecture.before is not None or architecture.control:
         return None
     return (architecture.weights or architecture.name).lower().replace(" ", "_").replace("-", "_")
 
@@ -83,21 +88,28 @@ def train_out(name: str, task: Task, architecture: Architecture, budget: Budget,
         reached.append(state["reached"])
         steps += length
         print(f"{name}, cycle {number + 1}: mIoU {reached[-1]:.3f} on the pictures that are watched", flush=True)
-    training, validation = training_and_validation(architecture, _stored(name, model), task, budget)
-    _record(
-        name,
-        {
-            "command": f"python -m benchmarks.weights {name} --scenes {budget.scenes}",
-            "seed": SEED,
-            "steps": steps,
-            "watched": [
-                round(one, 4) for one in reached
-            ],  # mIoU after each cycle, of which each doubles the one before
-            "trained_out": _no_longer_pays(reached),
-            "training": asdict(training) | {"miou": training.miou},
-            "validation": asdict(validation) | {"miou": validation.miou},
-        },
-    )
+    made = {
+        "command": f"python -m benchmarks.weights {name} --scenes {budget.scenes}",
+        "seed": SEED,
+        "steps": steps,
+        "watched": [round(one, 4) for one in reached],  # mIoU after each cycle, of which each doubles the one before
+        "trained_out": _no_longer_pays(reached),
+    }
+    _record(name, made | _judged(architecture, _stored(name, model), task, budget))
+
+
+def judge_again(name: str, task: Task, architecture: Architecture, budget: Budget) -> None:
+    """Write the scores of stored weights anew, where the way of judging has changed."""
+    model = load_weights(architecture.build(task), name)
+    _record(name, records()[name] | _judged(architecture, model, task, budget))
+
+
+def _judged(architecture: Architecture, model: nn.Module, task: Task, budget: Budget) -> dict:
+    training, validation = training_and_validation(architecture, model, task, budget)
+    return {
+        "training": asdict(training) | {"miou": training.miou},
+        "validation": asdict(validation) | {"miou": validation.miou},
+    }
 
 
 def _no_longer_pays(reached: list[float]) -> bool:
@@ -131,13 +143,17 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(every))
     parser.add_argument("--cycles", type=int, default=4, help="at most (default: %(default)s)")
     parser.add_argument("--scenes", type=int, default=4000, help="to train on (default: %(default)s)")
+    parser.add_argument("--judge", action="store_true", help="train nothing: judge the stored weights again")
     given = parser.parse_args()
     if unknown := set(given.names) - set(every):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are: {', '.join(every)}")
     torch.set_num_threads(1)
     budget = Budget(scenes=given.scenes)
     for name in given.names or every:
-        train_out(name, *every[name], budget, given.cycles)
+        if given.judge:
+            judge_again(name, *every[name], budget)
+        else:
+            train_out(name, *every[name], budget, given.cycles)
 
 
 if __name__ == "__main__":

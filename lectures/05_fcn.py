@@ -636,7 +636,7 @@ assert miou(logits, tile_truth) > 0.7 and round(learned[2], 2) == 0.79
 
 # %% [markdown]
 # Two minutes of training suffice. The thin class is the hardest. Cells of 8 pixels are not the only reason: on training
-# tiles its IoU is 0.79. U-Net, lesson 07, was made for this boundary.
+# tiles its IoU is 0.79. U-Net, lesson 08, was made for this boundary.
 #
 # ## The table so far
 

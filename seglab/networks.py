@@ -25,3 +25,15 @@ def halving_encoder(widths: Sequence[int] = WIDTHS, in_channels: int = 3) -> nn.
         )
         in_channels = width
     return stages
+
+
+def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, padding: int = 1) -> nn.Sequential:
+    """Convolution, batch normalization, ReLU; by default the size stays. No bias: batch normalization takes it out."""
+    convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU())
+
+
+def deconv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, padding: int = 1) -> nn.Sequential:
+    """Transposed convolution with stride 1, batch normalization, ReLU; by default the size stays."""
+    deconvolution = nn.ConvTranspose2d(in_channels, out_channels, kernel_size, padding=padding, bias=False)
+    return nn.Sequential(deconvolution, nn.BatchNorm2d(out_channels), nn.ReLU())

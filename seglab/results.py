@@ -12,6 +12,7 @@ from seglab.weights import records
 RESULTS = ASSETS / "results.json"
 SIZES = [f"{low}–{high - 1}" for low, high in itertools.pairwise(SIZE_EDGES)]
 SIZES.append(f"{SIZE_EDGES[-1]:,} and more")
+TOLERANCES = (1, 2, 3, 5, 8)  # pixels, of the boundary F-score
 
 
 @cache
@@ -61,6 +62,19 @@ def objects_table(upto: str = "99") -> str:
     return _markdown(head, lines)
 
 
+def outlines_table(upto: str = "99", task: str = "scenes") -> str:
+    """Markdown: the boundary F-score of validation pictures within some pixels, where it was measured."""
+    head = ["lesson", "network", "training", *(f"boundary F, {tolerance} px" for tolerance in TOLERANCES)]
+    lines = []
+    for row in rows(upto):
+        kinds = {"a minute": row[task], "trained out": trained_out(row, task)}
+        for kind, known in kinds.items():
+            if known and "boundary" in known["validation"]:
+                values = [f"{value:.2f}" for value in known["validation"]["boundary"]]
+                lines.append([row["lesson"], row["name"], kind, *values])
+    return _markdown(head, lines)
+
+
 def cost_table(upto: str = "99") -> str:
     """Markdown: parameters, and multiply-adds for one scene."""
     lines = [
@@ -71,17 +85,14 @@ def cost_table(upto: str = "99") -> str:
 
 
 def show_tables(upto: str) -> None:
-    """In a lesson: quality on scenes and on nuclei, and objects by size."""
-    text = "\n\n".join(
-        [
-            "**Scenes**, mIoU:",
-            quality_table(upto, "scenes"),
-            "**Objects of the scenes**, validation:",
-            objects_table(upto),
-            "**Nuclei**, mIoU:",
-            quality_table(upto, "nuclei"),
-        ]
-    )
+    """In a lesson: quality on scenes and on nuclei, objects by size, and from lesson 07 on the outlines."""
+    parts = ["**Scenes**, mIoU:", quality_table(upto, "scenes")]
+    parts += ["**Objects of the scenes**, validation:", objects_table(upto)]
+    parts += ["**Nuclei**, mIoU:", quality_table(upto, "nuclei")]
+    if upto >= "07":
+        parts += ["**Outlines of the scenes**, validation:", outlines_table(upto)]
+        parts += ["**Outlines of the nuclei**, validation:", outlines_table(upto, "nuclei")]
+    text = "\n\n".join(parts)
     if not in_notebook():
         print(text)
         return

@@ -7,18 +7,21 @@ import sys
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from autograde.lessons import ROOT, all_lessons, load
+from autograde.lessons import ROOT
+from autograde.reference.segnet import boundary_f_score
 from autograde.reference.sliding_window import sliding_window_scores
 from benchmarks import architectures as bench
 from benchmarks import protocol, weights
 from benchmarks.protocol import NUCLEI, SCENES, TASKS, Budget
+from seglab import results
+from seglab import weights as stored
 from seglab.training import History
 
 LESSONS, ARCHITECTURES = zip(*bench.architectures(), strict=True)
-sliding, in_one_pass, fcn = (
-    load(lesson.network_file) for lesson in all_lessons() if lesson.number in ("02", "03", "05")
-)
+NETWORKS = dict(weights.network_modules())
+sliding, in_one_pass, fcn, segnet = (NETWORKS[number] for number in ("02", "03", "05", "07"))
 
 
 def run(module, *arguments, folder=ROOT):
@@ -83,7 +86,7 @@ def test_the_budget_is_a_number_of_pixels_for_crops_and_pictures_alike(monkeypat
 
 def test_a_network_that_starts_from_a_classifier_is_its_enlarged_map():
     budget = Budget(pixels=1, scenes=2)
-    one = ARCHITECTURES[-1]
+    one = fcn.ARCHITECTURES[-1]
     network = protocol.new_network(one, NUCLEI, 0, budget).eval()
     classifier = protocol.new_network(one.before, NUCLEI, 0, budget)
     protocol.train(one.before, classifier, NUCLEI, 0, budget)
@@ -91,6 +94,62 @@ def test_a_network_that_starts_from_a_classifier_is_its_enlarged_map():
     with torch.no_grad():
         scores = network.score_32(network.encoder(x))  # (2, 3, 2, 2)
         assert torch.allclose(scores.mean((2, 3)), classifier.eval()(x), atol=1e-5)
+
+
+def test_shuffled_switches_stay_in_their_windows():
+    x = torch.rand(2, 3, 7, 9)
+    pooled, switches = F.max_pool2d(x, 2, return_indices=True)  # (2, 3, 3, 4)
+
+    class Seen(torch.nn.Module):
+        def forward(self, x, switches, size):
+            return F.max_unpool2d(x, switches, 2, output_size=size)
+
+    torch.manual_seed(0)
+    moved = segnet.Shuffled(Seen())(pooled, switches, (7, 9))
+    assert torch.equal(F.max_pool2d(moved, 2), pooled) and (moved > 0).sum() == pooled.numel()
+    kept = (moved == F.max_unpool2d(pooled, switches, 2, output_size=(7, 9))) & (moved > 0)
+    assert 0.1 < kept.sum() / pooled.numel() < 0.45  # a quarter by chance
+
+
+def test_controls_begin_with_the_weights_of_segnet_and_have_no_other():
+    made = []
+    for one in segnet.ARCHITECTURES:
+        torch.manual_seed(0)
+        made.append([value for value in one.build(NUCLEI).state_dict().values()])
+    for other in made[1:]:
+        assert len(other) == len(made[0]) and all(map(torch.equal, made[0], other))
+    assert [one.control for one in segnet.ARCHITECTURES] == [False, True, True]
+    assert not any("shuffled" in name or "bilinear" in name for name in weights.networks())
+
+
+def test_a_row_is_measured_again_and_the_others_stay(tmp_path):
+    small = ["--seeds", "1", "--pixels", "1", "--scenes", "8", "--val-scenes", "2", "--only", "FCN-32s"]
+    run("benchmarks.architectures", "--out", str(tmp_path / "found.json"), *small)
+    found = json.loads((tmp_path / "found.json").read_text())["rows"]
+    before = results.results()["rows"]
+    assert [row["name"] for row in found] == [row["name"] for row in before]
+    assert [now["name"] for now, then in zip(found, before, strict=True) if now != then] == ["FCN-32s"]
+
+
+def test_outlines_are_judged_as_in_lesson_07():
+    pictures = SCENES.validation(4)
+    found = pictures.masks.roll(2, dims=2)
+    oracle = [
+        boundary_f_score(found, pictures.masks, 5, tolerance).nanmean().item() for tolerance in results.TOLERANCES
+    ]
+    assert protocol.judge(found, pictures, SCENES).boundary == pytest.approx(oracle)
+    assert oracle == sorted(oracle) and oracle[0] < 0.9 < oracle[2]
+
+
+def test_stored_weights_are_judged_again(tmp_path, monkeypatch):
+    name, (task, one) = "fcn_32s_nuclei", weights.networks()["fcn_32s_nuclei"]
+    record = stored.records()[name]
+    monkeypatch.setattr(weights, "WEIGHTS", tmp_path)
+    weights.judge_again(name, task, one, Budget())
+    again = json.loads((tmp_path / "records.json").read_text())[name]
+    assert again["steps"] == record["steps"] and again["watched"] == record["watched"]
+    assert again["validation"]["miou"] == pytest.approx(record["validation"]["miou"], abs=0.01)
+    assert len(again["validation"]["boundary"]) == len(results.TOLERANCES)
 
 
 def test_scores_agree_with_torchmetrics():
@@ -130,7 +189,7 @@ def test_training_stops_when_it_no_longer_pays(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "FIRST_CYCLE", 1)
     monkeypatch.setattr(weights, "WEIGHTS", tmp_path)
     monkeypatch.setattr(weights, "KEPT", tmp_path / "build")
-    monkeypatch.setattr(weights, "scores", lambda *_: protocol.Scores(iou=(0.5,), precision=1.0))
+    monkeypatch.setattr(weights, "scores", lambda *_: protocol.Scores(iou=(0.5,), precision=1.0, boundary=(1.0,)))
     name = "sliding_window_nuclei"
     weights.train_out(name, *weights.networks()[name], Budget(scenes=2), cycles=4)
     record = json.loads((tmp_path / "records.json").read_text())[name]

@@ -29,6 +29,7 @@ def test_weights_have_the_scores_of_their_record(name):
         assert scores.miou == pytest.approx(known["miou"], abs=0.01)
         assert scores.precision == pytest.approx(known["precision"], abs=0.01)
         assert scores.iou == pytest.approx(known["iou"], abs=0.01)
+        assert scores.boundary == pytest.approx(known["boundary"], abs=0.02)
 
 
 def test_weights_are_small_and_all_are_known():
@@ -56,6 +57,8 @@ def test_every_network_is_in_the_tables_as_far_as_a_lesson_has_come():
     for table in (results.quality_table(), results.quality_table(task="nuclei"), results.cost_table()):
         assert all(table.count(f"| {name} |") == 1 for name in names)
     assert "FCN" not in results.objects_table("03") and "sliding window" in results.objects_table("03")
+    outlines = [line.split(" | ")[1] for line in results.outlines_table().splitlines()[2:]]
+    assert set(outlines) == {row["name"] for row in results.rows() if row["weights"] or row["lesson"] >= "06"}
 
 
 def _built(one):
