@@ -813,10 +813,10 @@ def max_unpool(y: Tensor, switches: Tensor, output_size: tuple[int, int]) -> Ten
 # **Expected picture.** A cat's cheek, pooled in blocks of 4 × 4, and three ways back to its size: with switches, as a
 # *bed of nails* (each value in the upper left corner of its block), and in blocks (nearest neighbour). All three have
 # the same 2,080 values to go by. The switches add where in its block each of them belongs: in the part below, the
-# whiskers are lines of dots with switches, and with nothing but values they are gone.
+# whiskers are lines of dots with switches, and coarse steps at best without them.
 #
-# ![A cat's cheek with whiskers, and three ways to enlarge its pooled picture: dots along the whiskers, a regular grid of
-# dots, and coarse blocks](expected_max_unpool.png)
+# ![A cat's cheek with whiskers, and three ways to enlarge its pooled picture: dots along the whiskers, a regular grid
+# of dots, and coarse blocks](expected_max_unpool.png)
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
@@ -971,11 +971,13 @@ class DeconvNet(nn.Module):
             sizes.append(x.shape[2:])
             x, places = nn.functional.max_pool2d(x, 2, return_indices=True)  # half as high and wide
             switches.append(places)
-        x = self.dense_back(self.dense(x))
+        vectors = self.dense(x)  # (N, dense_width, ...), fewer by dense_kernel - 1 along each side
+        x = self.dense_back(vectors)  # as large as before
         for stage, places, size in zip(self.decoder, reversed(switches), reversed(sizes), strict=True):
             x = nn.functional.max_unpool2d(x, places, 2, output_size=size)  # as before that pooling
             x = stage(x)
-        return self.score(x)  # (N, num_classes, H, W)
+        logits = self.score(x)  # (N, num_classes, H, W)
+        return logits
         ### END SOLUTION
 
 
@@ -1033,12 +1035,14 @@ class DeconvNet(nn.Module):
 check(DeconvNet)
 
 # %%
+no_numbers = torch.device("meta")  # on it weights have a shape and nothing else: they need no memory
+
 with once_written():
     for name, case in (
         ("ours", (3, 2, (16, 32, 64), 64, 3)),
         ("the paper's", (3, 21, (64, 128, 256, 512, 512), 4096, 7)),
     ):
-        with torch.device("meta"):  # weights that have a shape and no numbers: they need no memory
+        with no_numbers:
             network = DeconvNet(*case)
         count = sum(weight.numel() for weight in network.parameters())
         middle = sum(layer[0].weight.numel() for layer in (network.dense, network.dense_back))
@@ -1065,9 +1069,9 @@ with once_written():
 # size, and comes back in two ways that both use fixed kernels:
 #
 # * **by size alone**: one transposed convolution with stride 4 and a tent of 8 × 8, as in FCN;
-# * **by switches**: twice unpooling and a transposed convolution with stride 1 and a tent of 3 × 3, as in DeconvNet. The
-#   gaps are filled with what lies around them: a sum of tents, divided by the weight that arrived there, which is the
-#   same sum with ones in place of the values.
+# * **by switches**: twice unpooling and a transposed convolution with stride 1 and a tent of 3 × 3, as in DeconvNet.
+#   The gaps are filled with what lies around them: a sum of tents, divided by the weight that arrived there, which is
+#   the same sum with ones in place of the values.
 
 # %%
 tent_8 = torch.tensor([1.0, 3.0, 5.0, 7.0, 7.0, 5.0, 3.0, 1.0])[:, None] / 8  # (8, 1)

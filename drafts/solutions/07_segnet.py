@@ -37,7 +37,7 @@ from seglab.data.photos import photo
 from seglab.data.scenes import CLASSES, load_scenes
 from seglab.figures import show, show_images
 from seglab.networks import WIDTHS
-from seglab.training import fit, mirror_and_recolour, miou, predict_logits
+from seglab.training import fit, miou, mirror_and_recolour, predict_logits
 
 # %% [markdown] locked="about_EncoderStage"
 # ## 1 · `EncoderStage`
@@ -343,9 +343,9 @@ with once_written():
 # | argument | shape or type | dtype | meaning |
 # |---|---|---|---|
 # | `in_channels`, `num_classes` | int, ≥ 1 | | channels of the picture, and of the logits |
-# | `widths` | ints, one a stage | | channels after each encoder stage; any number of stages from one up |
+# | `widths` | list or tuple of ints, one a stage | | channels after each encoder stage; one stage or more |
 # | `convs_per_stage` | as many ints | | convolutions of each encoder stage |
-# | `x` | (N, in_channels, H, W) | float32 | pictures of any size that can be halved so often |
+# | `x` | (N, in_channels, H, W) | float32 | pictures; H and W are at least 2 to the number of stages |
 # | **returns** | (N, num_classes, H, W) | float32 | logits |
 #
 # * Names: the network holds its stages as `encoder` and `decoder`, each an `nn.ModuleList` **in the order in which they
@@ -394,7 +394,7 @@ class SegNet(nn.Module):
 #
 # ```
 # the paper's SegNet: 29,449,355 weights
-# encoder 14,724,672, decoder 14,724,683
+# encoder 14,723,136, decoder 14,726,219
 # a picture of 45 × 61: logits of 45 × 61
 # ```
 #
@@ -468,7 +468,7 @@ with once_written():
 #
 # | argument | type | meaning |
 # |---|---|---|
-# | `widths` | ints, one a stage | channels of each stage |
+# | `widths` | list or tuple of ints, one a stage | channels of each stage |
 # | `height`, `width` | int | of the picture, in pixels |
 # | `kind` | `"switches"`, `"indices"` or `"maps"` | what is handed over |
 # | **returns** | int | bytes of all stages |
@@ -672,7 +672,7 @@ def boundary_f_score(
 # <details><summary>Hint 1: a nudge</summary>
 #
 # On squared paper, draw the target of the example and mark its contour for class 1, then for class 0. Then mark all
-# pixels within 1.5 of one contour pixel. How many are there?
+# pixels within 2 of one contour pixel. How many are there?
 #
 # </details>
 # <details><summary>Hint 2: the approach</summary>
@@ -694,12 +694,13 @@ def boundary_f_score(
 #
 # * *A class that fills the picture gets a contour*: beyond the edge there is no other class. `torch.roll` sees the
 #   opposite edge; padding with class 0 or −1 puts a class where none is.
-# * *Too good at tolerance 1 or 1.5*: a square or a diamond is no disc. Compare y² + x² with tolerance².
+# * *Too good at tolerance 2*: a square is no disc. Compare y² + x² with tolerance².
 # * *Too bad at whole tolerances*: a distance of exactly `tolerance` is near. (`torch.cdist` may round it up; compare
 #   squares of whole numbers.)
 # * *Too good everywhere*: all classes' contours are in one pot. Class 1 must meet class 1.
-# * *0 where NaN is expected, or a mean too low*: pictures without this class in both masks do not count.
-# * *A mean too high*: a picture where only one mask has the class counts as 0.
+# * *0 where NaN is expected, or a mean too low*: pictures in which neither mask has a contour of the
+#   class do not count.
+# * *A mean too high*: a picture where only one mask has a contour of the class counts as 0.
 # * *"not finite"*: 0 / 0, where a contour has no pixels or P + R is 0.
 # * *Slightly off with ignored pixels*: they are ignored in the prediction as well, as pixels and as neighbours.
 #
@@ -731,7 +732,8 @@ with once_written():
 #
 # What are switches worth? Train your SegNet twice from the same weights, on the same batches: once as it is, and once
 # with decoder stages that **ignore** their switches and lay every value into the upper left pixel of its window. The
-# control has the same weights, the same sizes, the same convolutions; it lacks two bits a value. About half a minute.
+# control has the same weights, the same sizes, the same convolutions; it lacks two bits a value. (The cell puts other
+# stages into `network.decoder`, so `forward` must take them from there at each call.) About half a minute.
 
 
 # %%
@@ -788,4 +790,8 @@ with once_written():
     show(figure, alt="Boundary F over tolerances from 0 to 5 pixels, for SegNet with its switches and without")
 
 # %% [markdown]
-# CLOSING
+# Compare the outlines in the last two columns, then the curves: where do they part, at a tolerance of one pixel or of
+# five? Half a minute and one seed show what two bits a value are worth here, and the lecture has three seeds, a longer
+# training, and a control that enlarges bilinearly.
+#
+# Switches hand over *places*. What the encoder saw at those places, it keeps to itself. Lesson 08 hands over the maps.

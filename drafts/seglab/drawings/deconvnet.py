@@ -13,17 +13,16 @@ from PIL import Image
 from torch import Tensor
 
 from seglab.figures import (
+    _BY_THEME,
     BLUE,
     GREEN,
     INK,
     ORANGE,
     SKY,
     YELLOW,
-    _BY_THEME,
     add_frame,
     in_notebook,
     show,
-    show_images,
     to_png,
 )
 
@@ -55,7 +54,10 @@ class Film:
 
         alt = " ".join(alt.split())
         parts = []
-        for kind, pictures in (("moving", self.files()), ("still", {one: to_png(self.still, theme=one) for one in INK})):
+        for kind, pictures in (
+            ("moving", self.files()),
+            ("still", {one: to_png(self.still, theme=one) for one in INK}),
+        ):
             images = "".join(
                 f'<img class="seglab-{theme}" src="data:image/png;base64,{base64.b64encode(picture).decode()}" '
                 f'alt="{html.escape(alt)}">'
@@ -80,9 +82,7 @@ class Film:
             pictures = [strip.crop((0, top, width, top + height)) for top in range(0, strip.height, height)]
             times = [int(1000 * self.seconds)] * (len(pictures) - 1) + [int(3000 * self.seconds)]
             buffer = io.BytesIO()
-            pictures[0].save(
-                buffer, "PNG", save_all=True, append_images=pictures[1:], duration=times, loop=self.rounds
-            )
+            pictures[0].save(buffer, "PNG", save_all=True, append_images=pictures[1:], duration=times, loop=self.rounds)
             films[theme] = buffer.getvalue()
         return films
 
@@ -109,7 +109,9 @@ def stamping(small: Tensor, stamp: Tensor, stride: int) -> Film:
             add_frame(left, place[1], place[0], 1, colour=ORANGE)
             add_frame(right, stride * place[1], stride * place[0], k, colour=ORANGE)
         # so that all frames have one size
-        figure.add_artist(Rectangle((0, 0), 1, 1, transform=figure.transFigure, fill=False, linewidth=0, edgecolor="#808080"))
+        figure.add_artist(
+            Rectangle((0, 0), 1, 1, transform=figure.transFigure, fill=False, linewidth=0, edgecolor="#808080")
+        )
         frames.append(figure)
 
     still = Figure(figsize=(9, 3.2), layout="constrained")
@@ -134,7 +136,7 @@ def _numbers(axis, table: Tensor, top: float, title: str, kept: Tensor | None = 
 
 
 def tables(numbers: Mapping[str, Tensor], kept: Mapping[str, Tensor] | None = None, width: float = 9) -> Figure:
-    """Tables of numbers side by side, the cells as large in each; `kept` frames some cells of the table of that name."""
+    """Tables of numbers side by side, cells as large in each; `kept` frames some cells of the table of that name."""
     columns = [table.shape[1] for table in numbers.values()]
     tall = max(table.shape[0] for table in numbers.values())
     figure = Figure(figsize=(width, 0.4 + 0.92 * width * tall / (sum(columns) + len(columns))), layout="constrained")
@@ -234,7 +236,9 @@ def mirror_diagram() -> Figure:
     axis.text(9.4, -2.05, "unpool, convolve transposed", ha="center", fontsize=9)
     axis.set(xlim=(-0.2, 11.3), ylim=(-2.2, 2.35))
     axis.set_axis_off()
-    axis.set_title("DeconvNet: a network and its mirror image (sides of the maps for a scene of 128 pixels)", fontsize=10)
+    axis.set_title(
+        "DeconvNet: a network and its mirror image (sides of the maps for a scene of 128 pixels)", fontsize=10
+    )
     return figure
 
 
@@ -253,28 +257,24 @@ def learning_curves(curves: Mapping[str, Sequence[float]], steps: Sequence[int],
     return figure
 
 
-def shares_by_size(shares: Mapping[str, Mapping[str, Sequence[float]]], sizes: Sequence[str]) -> Figure:
-    """For each panel: bars of some networks over the sizes of objects."""
-    figure = Figure(figsize=(9, 2.9), layout="constrained")
-    axes = figure.subplots(1, len(shares), sharey=True)
-    for axis, (title, networks) in zip(axes, shares.items(), strict=True):
-        wide = 0.8 / len(networks)
-        for number, ((name, values), colour, hatch) in enumerate(
-            zip(networks.items(), (ORANGE, BLUE), ("//", ""), strict=False)
+def shares_by_size(shares: Mapping[str, Mapping[str, Sequence[float]]], edges: Sequence[int]) -> Figure:
+    """For each panel, three in a row: bars of two networks over sizes of objects, which begin at these edges."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    axes = figure.subplots(len(shares) // 3, 3, sharey=True, sharex=True)
+    for axis, (title, networks) in zip(axes.flat, shares.items(), strict=True):
+        for (name, values), shift, colour, hatch in zip(
+            networks.items(), (-0.2, 0.2), (ORANGE, BLUE), ("//", ""), strict=True
         ):
-            places = [place + (number - (len(networks) - 1) / 2) * wide for place in range(len(sizes))]
-            axis.bar(places, values, wide, color=colour, hatch=hatch, edgecolor="white", label=name)
-        axis.set_xticks(range(len(sizes)), sizes, fontsize=8)
+            places = [place + shift for place in range(len(edges))]
+            axis.bar(places, values, 0.4, color=colour, hatch=hatch, edgecolor="white", label=name)
+        axis.set_xticks(range(len(edges)), [f"{edge:,}" for edge in edges])
         axis.set_title(title, fontsize=10)
-        axis.set_xlabel("area (square pixels)")
-    axes[0].set_ylabel("share of the objects")
-    axes[0].legend(fontsize=8, frameon=False)
+    for axis in axes[-1]:
+        axis.set_xlabel("area from (square pixels)")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("share of the objects")
+    axes[0, 0].legend(fontsize=8, frameon=False)
     return figure
-
-
-def way_back(pictures: Sequence[Tensor], titles: Sequence[str], class_names: Sequence[str]) -> Figure:
-    """A scene, one activation map after the other, and the mask."""
-    return show_images(pictures, titles, columns=(len(pictures) + 1) // 2, class_names=class_names)
 
 
 def parameter_bars(parts: Mapping[str, int]) -> Figure:

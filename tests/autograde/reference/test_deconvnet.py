@@ -1,14 +1,18 @@
 """The reference of lesson 06 against independent oracles: torch's own layers, scipy, published numbers."""
 
 import pytest
+import scipy.ndimage
 import scipy.signal
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from autograde.reference.deconvnet import (
+    DeconvNet,
     colliding_sizes,
     conv_matrix,
+    max_pool_with_switches,
+    max_unpool,
     overlap_count,
     transposed_conv2d,
     transposed_conv_size,
@@ -143,3 +147,89 @@ class TestOverlapCount:
         weight = torch.randn(1, 4000, 3, 3)
         spread = F.conv_transpose2d(torch.ones(1, 1, 3, 4), weight, stride=2)[0].var(0)
         torch.testing.assert_close(spread, overlap_count((3, 4), 3, 2).float(), atol=0.05, rtol=0.15)
+
+
+class TestMaxPoolWithSwitches:
+    @pytest.mark.parametrize(("size", "k"), [((6, 8), 2), ((7, 5), 2), ((9, 11), 3), ((4, 4), 4), ((3, 5), 1)])
+    def test_agrees_with_torch(self, size, k):
+        for x in (torch.randn(2, 3, *size), torch.randint(0, 3, (2, 3, *size)).float(), -torch.rand(1, 2, *size)):
+            pooled, switches = max_pool_with_switches(x, k)
+            expected, places = F.max_pool2d(x, k, return_indices=True)
+            assert torch.equal(pooled, expected) and torch.equal(switches, places) and switches.dtype == torch.int64
+
+    def test_agrees_with_scipy(self):
+        """The largest value of the window that a place is in; it stands where the switch says."""
+        x = torch.randn(1, 1, 8, 10, dtype=torch.float64)
+        pooled, switches = max_pool_with_switches(x, 2)
+        filtered = scipy.ndimage.maximum_filter(x[0, 0].numpy(), size=2, origin=-1)[::2, ::2]
+        assert torch.equal(pooled[0, 0], torch.from_numpy(filtered))
+        assert torch.equal(x.flatten()[switches.flatten()], pooled.flatten())
+
+    def test_all_the_gradient_arrives_at_ties(self):
+        x = torch.zeros(1, 1, 4, 4, requires_grad=True)
+        max_pool_with_switches(x, 2)[0].sum().backward()
+        assert x.grad[0, 0].tolist() == [[1, 0, 1, 0], [0] * 4, [1, 0, 1, 0], [0] * 4]
+
+
+class TestMaxUnpool:
+    @pytest.mark.parametrize(("size", "k"), [((6, 8), 2), ((7, 5), 2), ((9, 11), 3), ((3, 5), 1)])
+    def test_agrees_with_torch(self, size, k):
+        pooled, switches = F.max_pool2d(torch.randn(2, 3, *size), k, return_indices=True)
+        y = torch.randn_like(pooled)
+        assert torch.equal(max_unpool(y, switches, size), F.max_unpool2d(y, switches, k, output_size=size))
+
+    def test_pooling_what_was_unpooled(self):
+        """Pooling gives back what unpooling has placed, if it is positive, from the same places."""
+        pooled, switches = max_pool_with_switches(torch.rand(2, 3, 7, 9) + 0.1, 2)
+        again = max_pool_with_switches(max_unpool(pooled, switches, (7, 9)), 2)
+        assert torch.equal(again[0], pooled) and torch.equal(again[1], switches)
+
+    def test_gradient(self):
+        switches = max_pool_with_switches(torch.randn(2, 2, 5, 7), 2)[1]
+        y = torch.randn(2, 2, 2, 3, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(lambda y: max_unpool(y, switches, (5, 7)), y)
+
+
+def parameters(network):
+    return sum(weight.numel() for weight in network.parameters())
+
+
+class TestDeconvNet:
+    def test_published(self):
+        """fc6 and fc6-deconv of the authors' network, 7 x 7 between 512 and 4,096 channels: 102.8 million each."""
+        with torch.device("meta"):
+            network = DeconvNet(3, 21, (64, 128, 256, 512, 512), 4096, 7)
+        assert network.dense[0].weight.numel() == network.dense_back[0].weight.numel() == 102_760_448
+        assert network.decoder[0][0].weight.shape[:2] == (512, 512) and network.decoder[-1][0].weight.shape[:2] == (
+            64,
+            64,
+        )
+
+    @pytest.mark.parametrize("size", [(16, 24), (17, 23), (31, 18), (40, 21)])
+    def test_size(self, size):
+        network = DeconvNet(2, 3, (4, 6, 5), 7, 2)
+        assert network(torch.randn(2, 2, *size)).shape == (2, 3, *size)
+
+    def test_parameters(self):
+        """Each layer's weights and the two numbers per channel of its batch normalization, summed by hand."""
+        encoder, decoder = 9 * (3 * 4 + 4 * 6), 9 * (6 * 4 + 4 * 4)
+        dense = 2 * 4 * 6 * 8
+        norms = 2 * (4 + 6 + 8 + 6 + 4 + 4)
+        assert parameters(DeconvNet(3, 5, (4, 6), 8, 2)) == encoder + decoder + dense + norms + 4 * 5 + 5
+
+    def test_passes_on_the_maxima(self):
+        """With layers that pass everything on, the largest value of each block of 2 x 2 remains."""
+        network = DeconvNet(1, 1, (1,), 1, 1).eval()
+        for name, weight in network.named_parameters():
+            if weight.ndim == 4:
+                torch.nn.init.dirac_(weight)
+            else:
+                torch.nn.init.constant_(weight, float(name.endswith("1.weight")))
+        x = torch.rand(2, 1, 7, 9)
+        expected = max_unpool(*max_pool_with_switches(x, 2), (7, 9))
+        torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5)
+
+    def test_every_weight_learns(self):
+        network = DeconvNet(3, 4, (4, 6), 5, 2)
+        network(torch.randn(4, 3, 13, 18)).square().mean().backward()
+        assert all(weight.grad is not None and weight.grad.any() for weight in network.parameters())

@@ -310,11 +310,11 @@ class DeconvNetOfModules(nn.Module):
             y = stage(x)
             shapes[i] = y.size()
             x, indices[i] = self.pool(y)
-        x = self.dense_back(self.dense(x))
+        x = self.dense_back.forward(self.dense(x))
         for i in reversed(range(len(shapes))):
             x = self.unpool(x, indices[i], output_size=shapes[i])
             x = self.decoder[len(shapes) - 1 - i](x)
-        return self.score(x)
+        return self.score.forward(x)
 
 
 class Block(nn.Sequential):

@@ -965,8 +965,8 @@ ways(
 @misconception("max_pool_with_switches", breaks="test_ties", hint=1, source="students' answers: >= in a loop")
 def another_of_equals(x, k):
     """Of equal values another one than the first in reading order is taken: the last one, or the first by columns."""
-    blocks = blocks_of(x, k)
-    return blocks.amax(4), right_switches(k * k - 1 - blocks.flip(4).argmax(4), x, k)
+    pooled, from_behind = blocks_of(x, k).flip(4).max(4)
+    return pooled, right_switches(k * k - 1 - from_behind, x, k)
 
 
 @variant(another_of_equals, breaks="test_ties")
@@ -978,16 +978,14 @@ def first_by_columns(x, k):
 @misconception("max_pool_with_switches", breaks="test_negative", hint=1, source="students' answers: best = 0 in a loop")
 def begins_with_zero(x, k):
     """Blocks without a positive value become 0: the search for the largest value begins with 0."""
-    blocks = blocks_of(x, k)
-    place = torch.where(blocks.amax(4) > 0, blocks.argmax(4), 0)
-    return blocks.amax(4).clamp(min=0), right_switches(place, x, k)
+    pooled, place = blocks_of(x, k).max(4)
+    return pooled.clamp(min=0), right_switches(torch.where(pooled > 0, place, 0), x, k)
 
 
 @variant(begins_with_zero, breaks=("test_negative", "test_ties"))
 def begins_with_place_zero(x, k):
-    blocks = blocks_of(x, k)
-    found = right_switches(blocks.argmax(4), x, k)
-    return blocks.amax(4).clamp(min=0), torch.where(blocks.amax(4) > 0, found, 0)
+    pooled, place = blocks_of(x, k).max(4)
+    return pooled.clamp(min=0), torch.where(pooled > 0, right_switches(place, x, k), 0)
 
 
 @variant(begins_with_zero, breaks="test_negative")
@@ -1050,7 +1048,8 @@ def written(y, switches, output_size):
     """Each value at its switch on a map of `output_size`; a switch beyond it is dropped."""
     n, c = y.shape[:2]
     places = output_size[0] * output_size[1]
-    flat = y.new_zeros(n, c, places + 1).scatter(2, switches.flatten(2).clamp(0, places), y.flatten(2))
+    there = torch.where((switches >= 0) & (switches < places), switches, places).flatten(2)
+    flat = y.new_zeros(n, c, places + 1).scatter(2, there, y.flatten(2))
     return flat[:, :, :places].reshape(n, c, *output_size)
 
 
@@ -1217,8 +1216,8 @@ class Mirrored(DeconvNet):
     def stage(self, block, x, large):
         return block(x)
 
-    def last(self, x, picture):
-        return self.score(x)
+    def last(self, features, picture):
+        return self.score(features)
 
     def forward(self, x):
         picture, kept = x, []
@@ -1287,28 +1286,28 @@ class WithoutASize(Mirrored):
 
 @variant(WithoutASize, breaks="test_any_size")
 class PaddedToThePicture(WithoutASize):
-    def last(self, x, picture):
-        rows, cols = (one - other for one, other in zip(picture.shape[2:], x.shape[2:], strict=True))
-        return F.pad(self.score(x), (0, cols, 0, rows))
+    def last(self, features, picture):
+        rows, cols = (one - other for one, other in zip(picture.shape[2:], features.shape[2:], strict=True))
+        return F.pad(self.score(features), (0, cols, 0, rows))
 
 
 @variant(WithoutASize, breaks="test_any_size")
 class PaddedWithTheLastRow(WithoutASize):
-    def last(self, x, picture):
-        rows, cols = (one - other for one, other in zip(picture.shape[2:], x.shape[2:], strict=True))
-        return F.pad(self.score(x), (0, cols, 0, rows), mode="replicate")
+    def last(self, features, picture):
+        rows, cols = (one - other for one, other in zip(picture.shape[2:], features.shape[2:], strict=True))
+        return F.pad(self.score(features), (0, cols, 0, rows), mode="replicate")
 
 
 @variant(WithoutASize, breaks="test_any_size")
 class EnlargedToThePicture(WithoutASize):
-    def last(self, x, picture):
-        return F.interpolate(self.score(x), size=tuple(picture.shape[2:]), mode="bilinear")
+    def last(self, features, picture):
+        return F.interpolate(self.score(features), size=tuple(picture.shape[2:]), mode="bilinear")
 
 
 @variant(WithoutASize, breaks="test_any_size")
 class BlocksToThePicture(WithoutASize):
-    def last(self, x, picture):
-        return F.interpolate(self.score(x), size=tuple(picture.shape[2:]))
+    def last(self, features, picture):
+        return F.interpolate(self.score(features), size=tuple(picture.shape[2:]))
 
 
 @misconception("DeconvNet", breaks=MIRRORED, hint=1, source="DeconvNets with ConvTranspose2d(stride=2) after unpooling")
@@ -1327,6 +1326,14 @@ class StrideWithoutOutputPadding(Mirrored):
         super().__init__(*arguments)
         for block in self.decoder:
             block[0].stride = (2, 2)
+
+
+@variant(EnlargedTwice, breaks=MIRRORED)
+class EnlargedTwiceByScattering(EnlargedTwice):
+    def unpool(self, x, kept):
+        large, switches = kept.pop()
+        flat = x.new_zeros(*x.shape[:2], large[0, 0].numel())
+        return flat.scatter(2, switches.flatten(2), x.flatten(2)).reshape(*x.shape[:2], *large.shape[2:])
 
 
 @misconception("DeconvNet", breaks=MIRRORED, hint=1, source="ZijunDeng/pytorch-semantic-segmentation, seg_net.py")
@@ -1373,26 +1380,26 @@ class NotBareScores(Mirrored):
 
 @variant(NotBareScores, breaks=MIRRORED)
 class SoftmaxLast(Mirrored):
-    def last(self, x, picture):
-        return self.score(x).softmax(1)
+    def last(self, features, picture):
+        return self.score(features).softmax(1)
 
 
 @variant(NotBareScores, breaks=MIRRORED)
 class LogSoftmaxLast(Mirrored):
-    def last(self, x, picture):
-        return self.score(x).log_softmax(1)
+    def last(self, features, picture):
+        return self.score(features).log_softmax(1)
 
 
 @variant(NotBareScores, breaks=MIRRORED)
 class ReluLast(Mirrored):
-    def last(self, x, picture):
-        return self.score(x).relu()
+    def last(self, features, picture):
+        return self.score(features).relu()
 
 
 @variant(NotBareScores, breaks=MIRRORED)
 class SigmoidLast(Mirrored):
-    def last(self, x, picture):
-        return self.score(x).sigmoid()
+    def last(self, features, picture):
+        return self.score(features).sigmoid()
 
 
 @misconception("DeconvNet", breaks=MIRRORED, hint=1, source="DeconvNets with U-Net's skips")

@@ -485,10 +485,10 @@ def random_state(rng, shapes):
     state = {}
     for name, shape in shapes.items():
         if name.endswith(".1.weight"):
-            norm = name.removesuffix("weight")
+            layer = name[: -len("weight")]
             state[name] = 1 + random_tensor(rng, *shape) / 4
-            state[f"{norm}running_mean"] = random_tensor(rng, *shape) / 4
-            state[f"{norm}running_var"] = 0.5 + torch.from_numpy(rng.random(shape, dtype=np.float32))
+            state[f"{layer}running_mean"] = random_tensor(rng, *shape) / 4
+            state[f"{layer}running_var"] = 0.5 + torch.from_numpy(rng.random(shape, dtype=np.float32))
         elif len(shape) == 4:
             state[name] = random_tensor(rng, *shape) * (2 / (shape[0] * shape[2] * shape[3])) ** 0.5
         else:
@@ -526,7 +526,7 @@ def built(student, *case):
     """A network of the student's, and the shape of each of its weights by name."""
     net = student.DeconvNet.module(*case)
     weights = net.parameters()
-    student.seen.pop()  # which there are is on record once, by `test_weights`
+    del student.seen[-1]  # which there are is on record once, by `test_weights`
     return net, {name: [*weight.shape] for name, weight in weights.items()}
 
 
@@ -545,9 +545,10 @@ def loaded(student, rng, *case):
     net, shapes = built(student, *case)
     expected = deconvnet_weights(*case)
     state = random_state(rng, expected)
-    for name, shape in expected.items():
-        if shapes.get(name) != shape:
-            raise Mismatch("rule", f"{name} of shape {tuple(shape)}", tuple(shapes[name]) if name in shapes else "none")
+    layers = ", ".join(dict.fromkeys(name.partition(".")[0] for name in sorted(shapes)))
+    for key, sides in expected.items():
+        if shapes.get(key) != sides:
+            raise Mismatch("rule", f"{key} of shape {sides}", shapes.get(key, f"weights in {layers or 'no layer'}"))
     net.call("load_state_dict", student.keep(state), strict=False, keep=True)  # kept: no report should print it
     net.call("eval", keep=True)
     return net, state

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from autograde.graders.candidates import misconception, variant, ways
-from autograde.reference.segnet import DecoderStage, EncoderStage, SegNet, boundary_f_score
+from autograde.reference.segnet import DecoderStage, SegNet, boundary_f_score
 
 # --- EncoderStage ---
 

@@ -194,7 +194,9 @@ class TestEncoderStage:
         layers, x = random_layers(rng, (2, 3)), random_tensor(rng, 3, 2, 4, 6)
         net = load(student, student.EncoderStage.module(2, 3, 1), layers)
         net.call("train", keep=True)
-        assert_same(handed_over(net(x))[0], pooled_with_places(run(x, layers, training=True))[0], tolerance=(1e-3, 1e-4))
+        assert_same(
+            handed_over(net(x))[0], pooled_with_places(run(x, layers, training=True))[0], tolerance=(1e-3, 1e-4)
+        )
         before = F.conv2d(x, layers[0]["weight"], layers[0]["bias"], padding=1)
         seen = len(student.seen)
         state = net.call("state_dict")
@@ -379,7 +381,9 @@ class TestSegNet:
             for half, stages in zip(("encoder", "decoder"), plan(*arguments), strict=True):
                 for number, stage in enumerate(stages):
                     own, prefix = own_stage(student, stage), f"{half}.{number}."
-                    expected.append(shapes(self.parameters(student, own)) if own else expected_shapes(*described(stage)))
+                    expected.append(
+                        shapes(self.parameters(student, own)) if own else expected_shapes(*described(stage))
+                    )
                     found.append(shapes({name: one for name, one in there.items() if name.startswith(prefix)}))
             found += [name for name in there if name.split(".")[0] not in ("encoder", "decoder")]
             found.append(len({name.rpartition(".")[0] for name in there}))

@@ -294,8 +294,9 @@ class TestMaxPoolWithSwitches:
 
     def test_negative(self, student):
         """Blocks without a positive value: -1 is the largest of -4 -3 -1 -2, and of four zeros the first counts"""
-        got = student.max_pool_with_switches(maps(table([0, 0, -4, -3], [0, 0, -1, -2])), 2)
-        assert_same(got, (maps(table([0, -1])), maps(torch.tensor([[0, 6]]))))
+        x = table([0, 0, -4, -3, -1, 0.5], [0, 0, -1, -2, -2, -3])
+        got = student.max_pool_with_switches(maps(x), 2)
+        assert_same(got, (maps(table([0, -1, 0.5])), maps(torch.tensor([[0, 8, 5]]))))
 
     def test_batch(self, student):
         """Two pictures of two channels: in each channel places are numbered from 0"""
@@ -403,10 +404,11 @@ def kind_of_weights(there, wanted):
 
 def compare_weights(there, wanted):
     """Raise `Mismatch` for the first weight, by name, that is missing, too many or of another shape."""
+    parts = ", ".join(sorted({name.split(".")[0] for name in there})) or "no part"
     for name in sorted(there | wanted):
         if there.get(name) != wanted.get(name):
-            said = [f"{name} of shape {tuple(one[name])}" if name in one else f"no {name}" for one in (wanted, there)]
-            raise Mismatch("rule", *said)
+            expected, got = (f"{name} of shape {one.get(name)}" if name in one else "" for one in (wanted, there))
+            raise Mismatch("rule", expected or f"no {name}", got or f"no {name}; {parts} has weights")
 
 
 def passing_on(student, channels, widths, dense_kernel=1, score=(1.0,), corner=(0, 0), **more):
@@ -469,10 +471,11 @@ class TestDeconvNet:
         assert_same(got, lit(11, 14, **kept))
 
     def test_dense(self, student):
-        """dense_kernel 2, last map 2 x 3: `dense` makes 1 x 2 of it, `dense_back` 2 x 3 again, one row further down"""
-        net = passing_on(student, 1, [1], dense_kernel=2, corner=(1, 0))
+        """dense_kernel 2, last map 2 x 3: `dense` makes 1 x 2 of it, less 2.5, `dense_back` 2 x 3 again, plus 0.25"""
+        more = {"dense.1.bias": torch.tensor([-2.5]), "dense_back.1.bias": torch.tensor([0.25])}
+        net = passing_on(student, 1, [1], dense_kernel=2, corner=(1, 0), **more)
         x = maps(table([5, 1, 2, 0, 9, 0], [0, 0, 0, 1, 0, 0], [0, 3, 7, 0, 0, 0], [0, 0, 0, 0, 0, 8]))
-        assert_same(net(x), lit(4, 6, r2c1=5.0, r2c2=2.0))
+        assert_same(net(x), lit(4, 6, r0c0=0.25, r0c2=0.25, r0c4=0.25, r2c1=2.75, r2c2=0.25, r3c5=0.25))
 
     def test_channels(self, student):
         """Channels drop in the decoder: widths 1 and 2, and the second channel of the last stage goes no further"""

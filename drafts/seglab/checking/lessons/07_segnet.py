@@ -331,7 +331,10 @@ class TestBoundaryFScore:
 
     def test_inside(self, student):
         """A bar in a wide picture, found one pixel thicker, tolerance 0: the contours lie inside, four neighbours"""
-        target, pred = mask("0000000", "0011100", "0011100", "0011100"), mask("0000000", "0111100", "0111100", "0111100")
+        target, pred = (
+            mask("0000000", "0011100", "0011100", "0011100"),
+            mask("0000000", "0111100", "0111100", "0111100"),
+        )
         # Inner pixels are no contour, and the lower edge makes none: 7 and 8 pixels, of which 5 are the same.
         assert_same(student.boundary_f_score(pred, target, 2, 0)[1].item(), 2 * 5 / (7 + 8))
 
@@ -369,5 +372,8 @@ class TestBoundaryFScore:
         return student.boundary_f_score(pred, target, 3, 0)
 
     def probe_sharp(self, student):
-        target, pred = mask("0000000", "0011100", "0011100", "0000000"), mask("0000000", "0111100", "0011000", "0000000")
+        target, pred = (
+            mask("0000000", "0011100", "0011100", "0000000"),
+            mask("0000000", "0111100", "0011000", "0000000"),
+        )
         return student.boundary_f_score(pred, target, 2, 1)

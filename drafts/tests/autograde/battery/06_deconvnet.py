@@ -6,8 +6,10 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from autograde.graders.candidates import alternative, wrong
+from seglab.networks import conv_bn_relu, deconv_bn_relu
 
 # 1 · transposed_conv_size
 
@@ -599,31 +601,479 @@ def overlap_without_stride(size, kernel_size, stride, padding=0):
     return table[padding : height - padding, padding : width - padding]
 
 
+# 6 · max_pool_with_switches
+
+
 @alternative("max_pool_with_switches")
-def right_max_pool_with_switches(x):
-    raise NotImplementedError("TODO(max_pool_with_switches): right answers; then eight wrong ones with their causes")
+def right_pool_sorting(x, k):
+    """A stable sort of each block, largest first."""
+    n, c, height, width = x.shape
+    rows, cols = height // k, width // k
+    cut = x[:, :, : rows * k, : cols * k].reshape(n, c, rows, k, cols, k).permute(0, 1, 2, 4, 3, 5)
+    order = torch.sort(cut.reshape(n, c, rows, cols, k * k), dim=-1, descending=True, stable=True)
+    first = order.indices[..., 0]
+    i = torch.arange(rows).view(-1, 1) * k + torch.div(first, k, rounding_mode="floor")
+    j = torch.arange(cols).view(1, -1) * k + first.remainder(k)
+    return order.values[..., 0], i * width + j
 
 
-@wrong("max_pool_with_switches", "max_pool_with_switches_misunderstood")
-def max_pool_with_switches_and_negated(x):
-    return -x
+@alternative("max_pool_with_switches")
+def right_pool_two_maxima(x, k):
+    """The largest of each row of a block, then of these."""
+    width = x.shape[3]
+    windows = x.unfold(2, k, k).unfold(3, k, k)
+    by_row, col = windows.max(dim=-1)  # (N, C, rows, cols, k)
+    best, row = by_row.max(dim=-1)
+    col = col.gather(-1, row.unsqueeze(-1)).squeeze(-1)
+    down = torch.arange(best.shape[2]).mul(k).unsqueeze(1)
+    across = torch.arange(best.shape[3]).mul(k)
+    return best, (down + row) * width + (across + col)
+
+
+def _loops(x, k, better=lambda new, old: new > old, start=None, rows=None, cols=None, number=None):
+    """Pixel by pixel, as students write it."""
+    n, c, height, width = x.shape
+    rows, cols = rows or height // k, cols or width // k
+    pooled, switches = torch.zeros(n, c, rows, cols), torch.zeros(n, c, rows, cols, dtype=torch.int64)
+    for b in range(n):
+        for ch in range(c):
+            for i in range(rows):
+                for j in range(cols):
+                    best, place = (x[b, ch, i * k, j * k], (i * k, j * k)) if start is None else start
+                    for row in range(i * k, min(i * k + k, height)):
+                        for col in range(j * k, min(j * k + k, width)):
+                            if better(x[b, ch, row, col], best):
+                                best, place = x[b, ch, row, col], (row, col)
+                    pooled[b, ch, i, j] = best
+                    switches[b, ch, i, j] = number(b, ch, *place) if number else place[0] * width + place[1]
+    return pooled, switches
+
+
+@wrong("max_pool_with_switches", "within_the_block")
+def pool_modulo(x, k):
+    """Rows and columns modulo k, so numbers within the block again."""
+    return _loops(x, k, number=lambda b, ch, row, col: row % k * k + col % k)
+
+
+@wrong("max_pool_with_switches", "across_channels")
+def pool_whole_tensor(x, k):
+    """Numbered through the whole tensor."""
+    _, c, height, width = x.shape
+    return _loops(x, k, number=lambda b, ch, row, col: ((b * c + ch) * height + row) * width + col)
+
+
+@wrong("max_pool_with_switches", "another_width")
+def pool_trimmed(x, k):
+    """Cut to whole blocks first, and then the cut map's width."""
+    x = x[:, :, : x.shape[2] // k * k, : x.shape[3] // k * k]
+    return _loops(x, k)
+
+
+@wrong("max_pool_with_switches", "another_width")
+def pool_height_times_row(x, k):
+    """row * H + column."""
+    height = x.shape[2]
+    return _loops(x, k, number=lambda b, ch, row, col: row * height + col)
+
+
+@wrong("max_pool_with_switches", "another_of_equals")
+def pool_last(x, k):
+    """Greater or equal: the last of equal values."""
+    return _loops(x, k, better=lambda new, old: new >= old)
+
+
+@wrong("max_pool_with_switches", "begins_with_zero")
+def pool_from_zero(x, k):
+    """The search begins with 0 at place 0."""
+    return _loops(x, k, start=(0.0, (0, 0)))
+
+
+@wrong("max_pool_with_switches", "rounded_up")
+def pool_ceil(x, k):
+    """Left-over rows and columns make smaller blocks."""
+    return _loops(x, k, rows=-(-x.shape[2] // k), cols=-(-x.shape[3] // k))
+
+
+@wrong("max_pool_with_switches", "gradient_elsewhere")
+def pool_items(x, k):
+    """Values through numpy."""
+    table = x.detach().numpy()
+    rows, cols = x.shape[2] // k, x.shape[3] // k
+    cut = table[:, :, : rows * k, : cols * k].reshape(*x.shape[:2], rows, k, cols, k).swapaxes(3, 4)
+    flat = cut.reshape(*x.shape[:2], rows, cols, k * k)
+    first = flat.argmax(-1)
+    row = np.arange(rows)[:, None] * k + first // k
+    return torch.from_numpy(flat.max(-1)), torch.from_numpy(row * x.shape[3] + np.arange(cols) * k + first % k)
+
+
+@wrong("max_pool_with_switches")
+def pool_pairs(x, k):
+    """Row and column of the block, not of the pixel."""
+    width = x.shape[3]
+    return _loops(x, k, number=lambda b, ch, row, col: row // k * width + col // k)
+
+
+@wrong("max_pool_with_switches", "gradient_elsewhere")
+def pool_shared_gradient(x, k):
+    """amax for the values, argmax for the places."""
+    windows = x.unfold(2, k, k).unfold(3, k, k)
+    place = windows.flatten(4).argmax(-1)
+    rows, cols = place.shape[2:]
+    row = torch.arange(rows)[:, None] * k + place // k
+    return windows.amax((-2, -1)), row * x.shape[3] + torch.arange(cols) * k + place % k
+
+
+@wrong("max_pool_with_switches")
+def pool_by_absolute_value(x, k):
+    """The value that is furthest from 0."""
+    windows = x.unfold(2, k, k).unfold(3, k, k).flatten(4)
+    place = windows.abs().argmax(-1)
+    rows, cols = place.shape[2:]
+    row = torch.arange(rows)[:, None] * k + place // k
+    return windows.gather(4, place[..., None])[..., 0], row * x.shape[3] + torch.arange(cols) * k + place % k
+
+
+# 7 · max_unpool
 
 
 @alternative("max_unpool")
-def right_max_unpool(x):
-    raise NotImplementedError("TODO(max_unpool): right answers; then eight wrong ones with their causes")
+def right_unpool_put(y, switches, output_size):
+    """One long line, with an offset for each map."""
+    n, c = y.shape[:2]
+    size = output_size[0] * output_size[1]
+    offset = torch.arange(n * c).reshape(n, c, 1, 1) * size
+    line = torch.zeros(n * c * size).index_put(((switches + offset).flatten(),), y.flatten())
+    return line.reshape(n, c, *output_size)
 
 
-@wrong("max_unpool", "max_unpool_misunderstood")
-def max_unpool_and_negated(x):
-    return -x
+@alternative("max_unpool")
+def right_unpool_adding(y, switches, output_size):
+    """scatter_add on zeros of the same kind."""
+    height, width = output_size
+    large = torch.zeros(y.size(0), y.size(1), height * width, dtype=y.dtype, device=y.device)
+    large = large.scatter_add(-1, switches.view(*switches.shape[:2], -1), y.contiguous().view(*y.shape[:2], -1))
+    return large.view(y.size(0), y.size(1), height, width)
+
+
+def _unpool(y, place, height, width):
+    """Loops; place(value's index) -> row, column; whatever lies outside is lost."""
+    large = torch.zeros(*y.shape[:2], height, width)
+    for index in itertools.product(*(range(one) for one in y.shape)):
+        row, col = place(index)
+        if 0 <= row < height and 0 <= col < width:
+            large[index[0], index[1], row, col] = y[index]
+    return large
+
+
+@wrong("max_unpool", "switches_not_used")
+def unpool_corners(y, switches, output_size):
+    """Each value twice as far from the corner."""
+    return _unpool(y, lambda index: (2 * index[2], 2 * index[3]), *output_size)
+
+
+@wrong("max_unpool", "twice_the_size")
+def unpool_doubled(y, switches, output_size):
+    """Twice the small map, whatever output_size says."""
+    width = 2 * y.shape[3]
+    return _unpool(y, lambda index: divmod(switches[index].item(), width), 2 * y.shape[2], width)
+
+
+@wrong("max_unpool", "twice_the_size")
+def unpool_doubled_then_cut(y, switches, output_size):
+    """Scattered on a map of twice the width, put into the size that was asked for."""
+    width = 2 * y.shape[3]
+    return _unpool(y, lambda index: divmod(switches[index].item(), width), *output_size)
+
+
+@wrong("max_unpool", "width_of_the_small_map")
+def unpool_height(y, switches, output_size):
+    """divmod by the height."""
+    return _unpool(y, lambda index: divmod(switches[index].item(), output_size[0]), *output_size)
+
+
+@wrong("max_unpool", "sides_exchanged")
+def unpool_sides(y, switches, output_size):
+    """width, height = output_size."""
+    width, height = output_size
+    return _unpool(y, lambda index: divmod(switches[index].item(), width), height, width)
+
+
+@wrong("max_unpool", "one_line_for_all")
+def unpool_overwrites(y, switches, output_size):
+    """The first picture's and channel's map only: every value goes there."""
+    flat = torch.zeros(y.shape[0] * y.shape[1] * output_size[0] * output_size[1])
+    flat[switches.reshape(-1)] = y.reshape(-1)
+    return flat.view(y.shape[0], y.shape[1], *output_size)
+
+
+@wrong("max_unpool", "one_place_off")
+def unpool_from_one(y, switches, output_size):
+    """Places counted from 1."""
+    return _unpool(y, lambda index: divmod(switches[index].item() - 1, output_size[1]), *output_size)
+
+
+@wrong("max_unpool", "values_detached")
+def unpool_numpy(y, switches, output_size):
+    """numpy's put_along_axis."""
+    large = np.zeros((*y.shape[:2], output_size[0] * output_size[1]), dtype=np.float32)
+    np.put_along_axis(large, switches.flatten(2).numpy(), y.detach().flatten(2).numpy(), 2)
+    return torch.from_numpy(large).reshape(*y.shape[:2], *output_size)
+
+
+@wrong("max_unpool", "one_line_for_all")
+def unpool_same_for_all_pictures(y, switches, output_size):
+    """The first picture's switches serve for the batch."""
+    large = torch.zeros(*y.shape[:2], output_size[0] * output_size[1])
+    for channel in range(y.shape[1]):
+        large[:, channel, switches[0, channel].flatten()] = y[:, channel].flatten(1)
+    return large.reshape(*y.shape[:2], *output_size)
+
+
+@wrong("max_unpool")
+def unpool_filled_with_the_smallest(y, switches, output_size):
+    """The gaps hold the smallest value in place of 0."""
+    n, c = y.shape[:2]
+    large = y.min().expand(n, c, output_size[0] * output_size[1]).clone()
+    return large.scatter(2, switches.flatten(2), y.flatten(2)).reshape(n, c, *output_size)
+
+
+@wrong("max_unpool", "switches_not_used")
+def unpool_blocks(y, switches, output_size):
+    """Repeats each value in its block, cut or padded to the size."""
+    height, width = output_size
+    large = y.repeat_interleave(-(-height // y.shape[2]), 2).repeat_interleave(-(-width // y.shape[3]), 3)
+    return large[:, :, :height, :width]
+
+
+# 8 · DeconvNet
 
 
 @alternative("DeconvNet")
-def right_DeconvNet(x):
-    raise NotImplementedError("TODO(DeconvNet): right answers; then eight wrong ones with their causes")
+class right_deconvnet_stack(nn.Module):
+    """One list for the way down, popped on the way up; unpooling by scattering."""
+
+    def __init__(self, in_channels, num_classes, widths, dense_width, dense_kernel):
+        super().__init__()
+        encoder, decoder = [], []
+        previous = in_channels
+        for index, width in enumerate(widths):
+            encoder.append(conv_bn_relu(previous, width))
+            decoder.append(deconv_bn_relu(width, widths[max(index - 1, 0)]))
+            previous = width
+        decoder.reverse()
+        self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
+        self.dense = conv_bn_relu(previous, dense_width, dense_kernel, padding=0)
+        self.dense_back = deconv_bn_relu(dense_width, previous, dense_kernel, padding=0)
+        self.score = nn.Conv2d(widths[0], num_classes, 1)
+
+    def down(self, x):
+        return F.max_pool2d(x, 2, stride=2, return_indices=True)
+
+    def up(self, x, switches, size):
+        flat = x.new_zeros(*x.shape[:2], size[0] * size[1])
+        return flat.scatter(2, switches.flatten(2), x.flatten(2)).unflatten(2, tuple(size))
+
+    def turn(self, x):
+        return self.dense_back(self.dense(x))
+
+    def forward(self, x):
+        stack = []
+        for block in self.encoder:
+            x = block(x)
+            size = x.shape[2:]
+            x, switches = self.down(x)
+            stack.append((switches, size))
+        x = self.turn(x)
+        for block in self.decoder:
+            x = block(self.up(x, *stack.pop()))
+        return self.score(x)
 
 
-@wrong("DeconvNet", "DeconvNet_misunderstood")
-def DeconvNet_and_negated(x):
-    return -x
+_Right = right_deconvnet_stack
+
+
+@wrong("DeconvNet", "WithoutDenseBack")
+class net_without_the_turn(_Right):
+    """Neither dense nor dense_back: pooling, then unpooling at once."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        del self.dense
+        del self.dense_back
+
+    def turn(self, x):
+        return x
+
+
+@wrong("DeconvNet", "WithoutDenseBack")
+class net_padded_dense(_Right):
+    """dense keeps the size by padding, and a 1 x 1 layer leads back."""
+
+    def __init__(self, in_channels, num_classes, widths, dense_width, dense_kernel):
+        super().__init__(in_channels, num_classes, widths, dense_width, dense_kernel)
+        self.dense = conv_bn_relu(widths[-1], dense_width, dense_kernel, padding=dense_kernel // 2)
+        self.dense_back = deconv_bn_relu(dense_width, widths[-1], 1, padding=0)
+
+    def turn(self, x):
+        return super().turn(x)[:, :, : x.shape[2], : x.shape[3]]
+
+
+@wrong("DeconvNet", "SwitchesOfAnotherStage")
+class net_first_switches_first(_Right):
+    """The list of switches is read from its front."""
+
+    def forward(self, x):
+        switches, sizes = [], []
+        for block in self.encoder:
+            x = block(x)
+            sizes.append(x.shape[2:])
+            x, places = F.max_pool2d(x, 2, 2, return_indices=True)
+            switches.append(places)
+        x = self.turn(x)
+        for block, places, size in zip(self.decoder, switches, sizes, strict=True):
+            x = block(F.max_unpool2d(x, places, 2, 2, output_size=tuple(size)))
+        return self.score(x)
+
+
+@wrong("DeconvNet", "WithoutASize")
+class net_no_size(_Right):
+    """MaxUnpool2d without a size."""
+
+    def up(self, x, switches, size):
+        return nn.MaxUnpool2d(2, 2)(x, switches)
+
+
+@wrong("DeconvNet", "WithoutASize")
+class net_no_size_but_resized(_Right):
+    """The same, and at the end the logits are enlarged to the picture."""
+
+    def up(self, x, switches, size):
+        return F.max_unpool2d(x, switches, 2)
+
+    def forward(self, x):
+        return F.interpolate(super().forward(x), size=x.shape[2:], mode="bilinear", align_corners=False)
+
+
+@wrong("DeconvNet", "EnlargedTwice")
+class net_strided(_Right):
+    """The decoder's transposed convolutions have a stride of 2 on top of unpooling."""
+
+    def __init__(self, in_channels, num_classes, widths, dense_width, dense_kernel):
+        super().__init__(in_channels, num_classes, widths, dense_width, dense_kernel)
+        self.decoder = nn.ModuleList()
+        channels = [*list(widths)[::-1], widths[0]]
+        for a, b in itertools.pairwise(channels):
+            layer = nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1, bias=False)
+            self.decoder.append(nn.Sequential(layer, nn.BatchNorm2d(b), nn.ReLU()))
+
+
+@wrong("DeconvNet", "WithoutSwitches")
+class net_bilinear(_Right):
+    """Maps are enlarged bilinearly."""
+
+    def up(self, x, switches, size):
+        return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+@wrong("DeconvNet", "WithoutSwitches")
+class net_upsample(_Right):
+    """nn.Upsample in blocks."""
+
+    def up(self, x, switches, size):
+        return nn.Upsample(size=tuple(size))(x)
+
+
+@wrong("DeconvNet", "NotBareScores")
+class net_score_block(_Right):
+    """The scores come from a block, with batch normalization and ReLU."""
+
+    def __init__(self, in_channels, num_classes, widths, dense_width, dense_kernel):
+        super().__init__(in_channels, num_classes, widths, dense_width, dense_kernel)
+        self.score = conv_bn_relu(widths[0], num_classes, kernel_size=1, padding=0)
+
+
+@wrong("DeconvNet", "NotBareScores")
+class net_probabilities(_Right):
+    """A softmax over the classes."""
+
+    def forward(self, x):
+        return torch.softmax(super().forward(x), dim=1)
+
+
+@wrong("DeconvNet", "WithSkips")
+class net_with_skips(_Right):
+    """The encoder's map is added before the decoder's stage."""
+
+    def forward(self, x):
+        stack = []
+        for block in self.encoder:
+            x = block(x)
+            pooled, switches = self.down(x)
+            stack.append((switches, x))
+            x = pooled
+        x = self.turn(x)
+        for block in self.decoder:
+            switches, skip = stack.pop()
+            x = block(skip + self.up(x, switches, skip.shape[2:]))
+        return self.score(x)
+
+
+@wrong("DeconvNet", "OtherWeights")
+class net_decoder_as_listed(_Right):
+    """The decoder is stored like the encoder, and runs backwards."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.decoder = nn.ModuleList(list(self.decoder)[::-1])
+
+    def forward(self, x):
+        stack = []
+        for block in self.encoder:
+            x = block(x)
+            size = x.shape[2:]
+            x, switches = self.down(x)
+            stack.append((switches, size))
+        x = self.turn(x)
+        for block in reversed(self.decoder):
+            x = block(self.up(x, *stack.pop()))
+        return self.score(x)
+
+
+@wrong("DeconvNet", "OtherWeights")
+class net_other_names(_Right):
+    """The way back is called otherwise."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.fc, self.fc_back = self.dense, self.dense_back
+        del self.dense, self.dense_back
+
+    def turn(self, x):
+        return self.fc_back(self.fc(x))
+
+
+@wrong("DeconvNet", "OtherWeights")
+class net_plain_lists(_Right):
+    """Stages in plain lists."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        encoder, decoder = list(self.encoder), list(self.decoder)
+        del self.encoder, self.decoder
+        self.encoder, self.decoder = encoder, decoder
+
+
+@wrong("DeconvNet", "WithSkips")
+class net_around_the_turn(_Right):
+    """A residual connection around the dense layers."""
+
+    def turn(self, x):
+        return super().turn(x) + x
+
+
+@wrong("DeconvNet")
+class net_bare_dense(_Right):
+    """dense without its ReLU."""
+
+    def turn(self, x):
+        return self.dense_back(self.dense[:2](x))

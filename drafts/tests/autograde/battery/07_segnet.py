@@ -1,6 +1,5 @@
 """Answers to lesson 07 as students would write them, none of them a misconception: right_... ones must pass."""
 
-import torch
 
 from autograde.graders.candidates import alternative, wrong
 
