@@ -123,8 +123,10 @@ class DeconvNet(nn.Module):
             pooled, switches = F.max_pool2d(x, kernel_size=2, return_indices=True)  # half as high and wide
             kept.append((switches, tuple(x.shape[2:])))
             x = pooled
-        x = self.dense_back(self.dense(x))  # smaller by dense_kernel - 1, and as large as before
+        vectors = self.dense(x)  # fewer by dense_kernel - 1 along each side
+        x = self.dense_back(vectors)  # as large as before
         for stage in self.decoder:
             switches, size = kept.pop()
             x = stage(F.max_unpool2d(x, switches, kernel_size=2, output_size=size))  # twice as high and wide
-        return self.score(x)  # (N, num_classes, H, W)
+        logits = self.score(x)  # (N, num_classes, H, W)
+        return logits

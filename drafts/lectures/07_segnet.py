@@ -1,13 +1,14 @@
 # %% [markdown]
 # # 07 · SegNet
 #
-# Lesson 06 gave you a way back that learns, and led it through a narrow place. The original DeconvNet squeezes every
-# picture into one vector of 4,096 numbers and out again, and the dense layers around it hold 88 % of its 252 million
-# weights. Ours has much less in its middle, and was slow all the same: after the table's minute its three seeds lie
-# between 0.22 and 0.42 mIoU, where FCN-8s has 0.51. Trained out, the two have 0.67 and 0.68.
+# Lesson 06 compressed until a vector was left, and decompressed all of it. That cost the original DeconvNet most of its
+# parameters, since the dense layers hold 88 % of 252 million, and ours most of the minute: its three seeds lie between
+# 0.22 and 0.42 mIoU, where FCN-8s has 0.51. Trained out, the two have 0.67 and 0.68. Yet DeconvNet knew better *where*
+# the clothes are. Its outlines were sharp, perhaps by its **switches**, the memory of where each maximum stood, which
+# pass the vector by.
 #
-# One half of it is worth keeping: the **switches**, the memory of where each maximum stood. **SegNet** (2015) takes out
-# the dense layers, compresses only as far as the convolutions go, and comes back with switches and convolutions alone.
+# Is so much compressing needed at all? **SegNet** (2015) leaves the dense layers out, compresses only as far as the
+# convolutions go, and comes back with switches and convolutions alone. This lesson also finds out what switches carry.
 # You will see
 #
 # * the network at its smallest, as a drawing, and as code,
