@@ -13,6 +13,7 @@ import io
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def write_clothes(package: Path, folder: Path) -> None:
     source_index = np.array(source_index, dtype=np.uint16)
     classes = np.array([CLASS_OF[label] for label in labels[source_index]], dtype=np.uint8)
     rank = np.concatenate([np.arange((classes == c).sum()) for c in np.unique(classes)])
-    np.savez_compressed(
+    write_arrays(
         folder / "clothes.npz",
         grey=np.stack(grey),
         alpha=np.stack(alpha),
@@ -106,6 +107,16 @@ def write_clothes(package: Path, folder: Path) -> None:
         source_index=source_index,
     )
     (folder / "COPYRIGHT.txt").write_text(licence, encoding="utf-8")
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """What `np.savez_compressed` writes, packed by LZMA: a fifth smaller, and `np.load` reads it as any other."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # with a date of its own, so that the same arrays give the same file
+            entry.compress_type = zipfile.ZIP_LZMA
+            with archive.open(entry, "w") as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def read_fashion(package: Path) -> tuple[np.ndarray, np.ndarray, str]:
