@@ -1,10 +1,24 @@
-"""The encoder that the course's segmentation networks share, small enough to train on a laptop's CPU."""
+"""What the course's segmentation networks are made of, small enough to train on a laptop's CPU."""
 
 from collections.abc import Sequence
 
 from torch import nn
 
 WIDTHS = (16, 32, 64, 96, 128)
+
+
+def conv_bn_relu(
+    in_channels: int, out_channels: int, kernel_size: int = 3, padding: int = 1, bias: bool = False
+) -> nn.Sequential:
+    """Convolution, batch normalization, ReLU; by default the size stays. Batch normalization takes a bias out again."""
+    convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=bias)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU())
+
+
+def deconv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, padding: int = 1) -> nn.Sequential:
+    """Transposed convolution with stride 1, batch normalization, ReLU; by default the size stays."""
+    deconvolution = nn.ConvTranspose2d(in_channels, out_channels, kernel_size, padding=padding, bias=False)
+    return nn.Sequential(deconvolution, nn.BatchNorm2d(out_channels), nn.ReLU())
 
 
 def halving_encoder(widths: Sequence[int] = WIDTHS, in_channels: int = 3) -> nn.Sequential:
@@ -15,25 +29,6 @@ def halving_encoder(widths: Sequence[int] = WIDTHS, in_channels: int = 3) -> nn.
     """
     stages = nn.Sequential()
     for width in widths:
-        stages.append(
-            nn.Sequential(
-                nn.Conv2d(in_channels, width, kernel_size=3, padding=1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(),
-                nn.MaxPool2d(2),
-            )
-        )
+        stages.append(nn.Sequential(*conv_bn_relu(in_channels, width), nn.MaxPool2d(2)))
         in_channels = width
     return stages
-
-
-def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, padding: int = 1) -> nn.Sequential:
-    """Convolution, batch normalization, ReLU; by default the size stays. No bias: batch normalization takes it out."""
-    convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU())
-
-
-def deconv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3, padding: int = 1) -> nn.Sequential:
-    """Transposed convolution with stride 1, batch normalization, ReLU; by default the size stays."""
-    deconvolution = nn.ConvTranspose2d(in_channels, out_channels, kernel_size, padding=padding, bias=False)
-    return nn.Sequential(deconvolution, nn.BatchNorm2d(out_channels), nn.ReLU())

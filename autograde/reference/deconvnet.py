@@ -8,6 +8,7 @@ Checkerboard Artifacts", Distill 2016, for the overlap.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise, product
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +33,17 @@ def conv_matrix(weight: Tensor, height: int, width: int, stride: int = 1, paddin
 
     `weight` is (out_channels, in_channels, k, k); M is (out_channels * H' * W', in_channels * height * width), float32.
     """
-    pictures = torch.eye(weight.shape[1] * height * width).reshape(-1, weight.shape[1], height, width)
-    return F.conv2d(pictures, weight, stride=stride, padding=padding).flatten(1).T  # a column for each picture of one 1
+    out_channels, in_channels, *kernel = weight.shape
+    down, across = (
+        [range(start, start + k) for start in range(-padding, size + padding - k + 1, stride)]
+        for size, k in zip((height, width), kernel, strict=True)
+    )  # the rows (or columns) of the picture that each window covers
+    matrix = weight.new_zeros(out_channels, len(down), len(across), in_channels, height, width)
+    for (row, rows), (col, cols) in product(enumerate(down), enumerate(across)):
+        for (i, y), (j, x) in product(enumerate(rows), enumerate(cols)):
+            if y in range(height) and x in range(width):  # the zeros of the padding are no part of the picture
+                matrix[:, row, col, :, y, x] = weight[:, :, i, j]
+    return matrix.flatten(3).flatten(0, 2)  # (out_channels * H' * W', in_channels * height * width)
 
 
 def transposed_conv2d(
@@ -108,7 +118,7 @@ class DeconvNet(nn.Module):
         super().__init__()
         self.encoder = nn.ModuleList()
         self.decoder = nn.ModuleList()
-        for before, width in zip([in_channels, *widths], widths, strict=False):
+        for before, width in pairwise([in_channels, *widths]):
             self.encoder.append(conv_bn_relu(before, width))
             back = before if len(self.decoder) else width  # the first stage has no map before it, only the picture
             self.decoder.insert(0, deconv_bn_relu(width, back))

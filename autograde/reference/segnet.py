@@ -7,15 +7,16 @@ Sources: the slide "let us not compress so much"; Badrinarayanan, Kendall and Ci
 """
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Size, Tensor, nn
 
+from seglab.networks import conv_bn_relu
 
-def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
-    """3 x 3, the same size. The paper's convolutions have a bias, though batch normalization takes it out again."""
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.BatchNorm2d(out_channels), nn.ReLU())
+block = partial(conv_bn_relu, bias=True)  # as the paper's, whose parameters are counted with them
 
 
 class EncoderStage(nn.Module):
@@ -27,7 +28,7 @@ class EncoderStage(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, convs: int):
         super().__init__()
         widths = [in_channels] + [out_channels] * convs
-        self.convs = nn.Sequential(*(conv_bn_relu(widths[i], widths[i + 1]) for i in range(convs)))
+        self.convs = nn.Sequential(*(block(*pair) for pair in pairwise(widths)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Size]:
         x = self.convs(x)  # (N, out_channels, H, W)
@@ -44,8 +45,8 @@ class DecoderStage(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, convs: int, bare: bool = False):
         super().__init__()
-        before = [conv_bn_relu(in_channels, in_channels) for _ in range(convs - 1)]
-        last = nn.Conv2d(in_channels, out_channels, 3, padding=1) if bare else conv_bn_relu(in_channels, out_channels)
+        before = [block(in_channels, in_channels) for _ in range(convs - 1)]
+        last = nn.Conv2d(in_channels, out_channels, 3, padding=1) if bare else block(in_channels, out_channels)
         self.convs = nn.Sequential(*before, last)
 
     def forward(self, x: Tensor, switches: Tensor, size: Sequence[int]) -> Tensor:
@@ -64,9 +65,10 @@ class SegNet(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, widths: Sequence[int], convs_per_stage: Sequence[int]):
         super().__init__()
-        pairs = list(zip([in_channels, *widths], widths, convs_per_stage, strict=False))
-        self.encoder = nn.ModuleList(EncoderStage(*pair) for pair in pairs)
-        back = [DecoderStage(outer, inner, convs) for inner, outer, convs in reversed(pairs[1:])]
+        pairs = pairwise([in_channels, *widths])
+        stages = [(*pair, convs) for pair, convs in zip(pairs, convs_per_stage, strict=True)]
+        self.encoder = nn.ModuleList(EncoderStage(*stage) for stage in stages)
+        back = [DecoderStage(outer, inner, convs) for inner, outer, convs in reversed(stages[1:])]
         self.decoder = nn.ModuleList([*back, DecoderStage(widths[0], num_classes, convs_per_stage[0], bare=True)])
 
     def forward(self, x: Tensor) -> Tensor:
