@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from seglab.data.nuclei import NUCLEUS_CLASSES, load_nuclei, three_classes
-from seglab.data.scenes import CLASSES, SIZE_EDGES, load_crops, load_scenes
+from seglab.data.scenes import CLASSES, label_shares, load_crops, load_scenes, problems
 from seglab.drawings import fcn as draw
 from seglab.figures import loss_curve, show, show_images
 from seglab.networks import WIDTHS, halving_encoder
@@ -428,31 +428,12 @@ show(
 
 
 # %%
-def label_shares(masks, scenes):
-    """For each object: the share of its pixels with each label, its class, and the bin of its area."""
-    shares, classes, areas = [], [], []
-    for number in range(len(scenes)):
-        for instance in scenes.instances[number].unique()[1:]:
-            pixels = scenes.instances[number] == instance
-            shares.append(torch.bincount(masks[number][pixels], minlength=5) / pixels.sum())  # (5,)
-            classes.append(scenes.class_of[number, instance])
-            areas.append(pixels.sum())
-    bins = torch.bucketize(torch.stack(areas), torch.tensor(SIZE_EDGES[1:]), right=True)  # 0 to 3
-    return torch.stack(shares), torch.stack(classes), bins
-
-
-def problems(shares, classes, bins):
-    """Found, inconsistent, missed: for each object a bool."""
-    second = shares[:, 1:].sort(dim=1).values[:, -2]  # (objects,), the second most frequent kind of clothes
-    return shares.gather(1, classes[:, None])[:, 0] > 0.5, second >= 0.15, shares[:, 0] == 1
-
-
 found_in = {}
 print("FCN-8s                            objects of 20-79 px   80-319   320-1279   1280 and more")
 for budget, network in (("a minute", networks["FCN-8s"]), ("trained out", trained_out["FCN-8s"])):
     for split, some_scenes in (("training", seen_scenes), ("validation", scenes)):
         shares, classes, bins = label_shares(predict_logits(network, some_scenes.images).argmax(1), some_scenes)
-        for what, answer in zip(("found", "inconsistent", "missed"), problems(shares, classes, bins), strict=True):
+        for what, answer in zip(("found", "inconsistent", "missed"), problems(shares, classes), strict=True):
             rates = [answer[bins == size].float().mean().item() for size in range(4)]
             found_in[budget, split, what] = rates
             print(f"{budget:12} {split:11} {what:13}", *(f"{rate:10.0%}" for rate in rates))
@@ -470,7 +451,7 @@ assert abs(found_in["trained out", "validation", "found"][3] - 5 / 6) < 0.02
 # %%
 masks = long["FCN-8s"].argmax(1)  # (100, 128, 128)
 shares, classes, bins = label_shares(masks, scenes)
-_, inconsistent, missed = problems(shares, classes, bins)
+_, inconsistent, missed = problems(shares, classes)
 numbered = [(s, n.item()) for s in range(100) for n in scenes.instances[s].unique()[1:]]
 second = shares[:, 1:].sort(dim=1).values[:, -2]  # (objects,)
 torn = {}
@@ -547,7 +528,7 @@ for split in ("train", "val"):
     masks = predict_logits(trained_out["FCN-8s"], far.images, batch_size=8).argmax(1)  # (40, 256, 256)
     shares, classes, bins = label_shares(masks, far)
     areas = torch.stack([(far.instances[s] == n).sum() for s in range(40) for n in far.instances[s].unique()[1:]])
-    found, inconsistent, _ = problems(shares, classes, bins)
+    found, inconsistent, _ = problems(shares, classes)
     for low, high in ((1280, 5120), (5120, 65536)):
         inside = (areas >= low) & (areas < high)
         apart[split, low] = inconsistent[inside].float().mean().item()

@@ -140,6 +140,37 @@ def load_crops(split: str, size: int = 64, count: int = 1000, seed: int = 0) -> 
     return _to_images(stored["images"]), torch.from_numpy(stored["labels"]).long()
 
 
+def label_shares(masks: Tensor, scenes: Scenes) -> tuple[Tensor, Tensor, Tensor]:
+    """What masks say of each object, all objects of all scenes in one row.
+
+    Args:
+        masks: (N, H, W) int64, a class for each pixel of the N scenes.
+
+    Returns:
+        the share of its pixels with each label (objects, classes), its class (objects,), and the bin of its area
+        (objects,): 0 for areas of SIZE_EDGES[0] and more, up to 3.
+    """
+    shares, classes, areas = [], [], []
+    for number in range(len(scenes)):
+        for instance in scenes.instances[number].unique()[1:]:
+            pixels = scenes.instances[number] == instance
+            shares.append(torch.bincount(masks[number][pixels], minlength=len(CLASSES)) / pixels.sum())  # (classes,)
+            classes.append(scenes.class_of[number, instance])
+            areas.append(pixels.sum())
+    bins = torch.bucketize(torch.stack(areas), torch.tensor(SIZE_EDGES[1:]), right=True)
+    return torch.stack(shares), torch.stack(classes), bins
+
+
+def problems(shares: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For each object of `label_shares`, three bools (objects,).
+
+    Found: more than half of its pixels have its class. Inconsistent: two kinds of clothes have 15 % of it or more each.
+    Missed: all of it is called background.
+    """
+    second = shares[:, 1:].sort(dim=1).values[:, -2]  # the second most frequent kind of clothes
+    return shares.gather(1, classes[:, None])[:, 0] > 0.5, second >= 0.15, shares[:, 0] == 1
+
+
 def clothes_of(split: str) -> dict[str, np.ndarray]:
     """The cut-outs of one split: grey and alpha (M, 28, 28), classes (M,), source_index (M,) in Fashion-MNIST.
 

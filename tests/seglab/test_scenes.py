@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from autograde.reference.fcn import recall_by_size
 from seglab.data import scenes
-from seglab.data.scenes import CLASSES, MIN_AREA, SIZE_EDGES, SPLITS, TEXTURES, clothes_of, load_crops, load_scenes
+from seglab.data.scenes import (
+    CLASSES,
+    MIN_AREA,
+    SIZE_EDGES,
+    SPLITS,
+    TEXTURES,
+    clothes_of,
+    label_shares,
+    load_crops,
+    load_scenes,
+    problems,
+)
 
 RECORDED_CLASSES = [[0, 3, 4, 0, 0, 0], [0, 4, 1, 0, 0, 0], [0, 2, 4, 4, 1, 2]]
 RECORDED_AREAS = [
@@ -181,6 +193,36 @@ class TestCrops:
         monkeypatch.setenv("SEGLAB_CACHE", str(tmp_path / "another"))
         again = load_crops("val", count=10)
         assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+
+
+class TestProblems:
+    def test_found_is_what_lesson_05_counts(self, many):
+        """By bins, on masks that are wrong in places: the recall of the reference."""
+        masks = torch.where(many.masks.roll(3, dims=2) > 0, many.masks, 0)
+        shares, classes, bins = label_shares(masks, many)
+        assert torch.allclose(shares.sum(1), torch.ones(len(shares))) and len(shares) == (many.class_of > 0).sum()
+        found = problems(shares, classes)[0].double()
+        recall = recall_by_size(masks, many.masks, many.instances, [0, *SIZE_EDGES[1:], torch.inf])
+        by_bin = torch.stack([found[bins == size].mean() for size in range(4)])
+        torch.testing.assert_close(by_bin, recall, equal_nan=True)
+        assert 0 < found.mean() < 1
+
+    def test_each_problem_by_its_shares(self):
+        """Found, torn in two with the right label ahead, torn and lost, half of it, 14 % of another, all background."""
+        shares = torch.tensor(
+            [
+                [0.2, 0.8, 0, 0, 0],
+                [0, 0.8, 0.2, 0, 0],
+                [0.4, 0.15, 0, 0.45, 0],
+                [0.5, 0.5, 0, 0, 0],
+                [0, 0.86, 0, 0.14, 0],
+                [1.0, 0, 0, 0, 0],
+            ]
+        )
+        found, inconsistent, missed = problems(shares, torch.ones(6, dtype=torch.int64))
+        assert found.tolist() == [True, True, False, False, True, False]
+        assert inconsistent.tolist() == [False, True, True, False, False, False]
+        assert missed.tolist() == [False] * 5 + [True]
 
 
 class TestCache:
