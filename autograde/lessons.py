@@ -43,7 +43,6 @@ class Lesson:
         self.equivalent_file = self.graders / "equivalent_mutants.json"
         self.reference_test_file = self.root / "tests" / "autograde" / "reference" / f"test_{self.topic}.py"
         self.battery_file = self.root / "tests" / "autograde" / "battery" / f"{name}.py"
-        self.network_file = self.root / "benchmarks" / "networks" / f"{name}.py"  # where it has networks to compare
         # what is built; pictures are drawn by tools/expected_pictures.py, looked at, and kept beside the solution
         self.lecture_notebook = self.root / "lectures" / f"{name}.ipynb"
         self.solution_folder = self.root / "solutions" / name

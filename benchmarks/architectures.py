@@ -100,6 +100,13 @@ def document() -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def _stored_rows(found: dict) -> dict[str, dict]:
+    """name -> row, of what has been measured with the budget and the seeds of `found`."""
+    stored = results()
+    same = all(stored[key] == found[key] for key in ("budget", "seeds"))
+    return {row["name"]: row for row in stored["rows"]} if same else {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="where to write what was measured; it is always printed")
@@ -108,12 +115,11 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=Budget.pixels, help="training pixels (default: %(default)s)")
     parser.add_argument("--scenes", type=int, default=Budget.scenes)
     parser.add_argument("--val-scenes", type=int, default=Budget.val_scenes)
-    parser.add_argument("--only", nargs="*", help="names of rows; the others stay as they are")
+    parser.add_argument("--only", nargs="*", help="names of rows; the others stay, if they had the same budget")
     given = parser.parse_args()
     torch.set_num_threads(1)
     budget = Budget(given.pixels, given.scenes, given.val_scenes)
     chosen = [(number, one) for number, one in architectures() if not given.only or one.name in given.only]
-    known = {row["name"]: row for row in results()["rows"]} if given.only else {}  # what is not measured again
     found = {
         "budget": {"pixels": budget.pixels, "scenes": budget.scenes, "val_scenes": budget.val_scenes},
         "seeds": given.seeds,
@@ -121,6 +127,7 @@ def main() -> None:
         "all_background": {task.name: all_background(task, budget) for task in (SCENES, NUCLEI)},
         "rows": [],
     }
+    known = _stored_rows(found) if given.only else {}
     for number, one in chosen if given.seeds else ():
         print(f"{one.name}, {given.seeds} seeds, two tasks", flush=True)
         measured = {task.name: [measure(one, task, seed, budget) for seed in range(given.seeds)] for task in TASKS}

@@ -201,15 +201,12 @@ def judge(found: Tensor, pictures: Pictures, task: Task) -> Scores:
     return Scores(
         iou=tuple(iou_per_class(matrix).tolist()),
         precision=(found == pictures.masks)[painted].float().mean().item(),
-        boundary=tuple(boundary(found, pictures.masks, len(task.classes), tolerance) for tolerance in TOLERANCES),
+        boundary=tuple(
+            boundary_f_score(found, pictures.masks, len(task.classes), tolerance).nanmean().item()
+            for tolerance in TOLERANCES
+        ),
         recall=recall,
     )
-
-
-def boundary(found: Tensor, target: Tensor, num_classes: int, tolerance: float) -> float:
-    """F of the outlines, the mean over the classes; taken in parts, for memory."""
-    each = [boundary_f_score(found[i : i + 1], target[i : i + 1], num_classes, tolerance) for i in range(len(found))]
-    return torch.stack(each).nanmean(0).nanmean().item()  # over the pictures that have a class, then over the classes
 
 
 def scores(architecture: Architecture, model: nn.Module, pictures: Pictures, task: Task) -> Scores:

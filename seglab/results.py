@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterator
 from functools import cache
 
 from seglab.data.photos import ASSETS
@@ -52,13 +53,8 @@ def objects_table(upto: str = "99") -> str:
     """Markdown: how many objects of which size are found in validation scenes, and how much of the paint is right."""
     head = ["lesson", "network", "training", "precision", *(f"found, {size} px²" for size in SIZES)]
     lines = []
-    for row in rows(upto):
-        kinds = {"a minute": row["scenes"], "trained out": trained_out(row, "scenes")}
-        for kind, known in kinds.items():
-            if known:
-                scores = known["validation"]
-                cells = [row["lesson"], row["name"], kind, f"{scores['precision']:.2f}"]
-                lines.append([*cells, *(f"{value:.2f}" for value in scores["recall"])])
+    for cells, scores in _at_both_budgets(upto, "scenes"):
+        lines.append([*cells, *(f"{value:.2f}" for value in (scores["precision"], *scores["recall"]))])
     return _markdown(head, lines)
 
 
@@ -66,13 +62,19 @@ def outlines_table(upto: str = "99", task: str = "scenes") -> str:
     """Markdown: the boundary F-score of validation pictures within some pixels, where it was measured."""
     head = ["lesson", "network", "training", *(f"boundary F, {tolerance} px" for tolerance in TOLERANCES)]
     lines = []
+    for cells, scores in _at_both_budgets(upto, task):
+        if "boundary" in scores:
+            lines.append([*cells, *(f"{value:.2f}" for value in scores["boundary"])])
+    return _markdown(head, lines)
+
+
+def _at_both_budgets(upto: str, task: str) -> Iterator[tuple[list[str], dict]]:
+    """The first cells of a line, and the scores on validation pictures, for each network and budget that there is."""
     for row in rows(upto):
         kinds = {"a minute": row[task], "trained out": trained_out(row, task)}
         for kind, known in kinds.items():
-            if known and "boundary" in known["validation"]:
-                values = [f"{value:.2f}" for value in known["validation"]["boundary"]]
-                lines.append([row["lesson"], row["name"], kind, *values])
-    return _markdown(head, lines)
+            if known:
+                yield [row["lesson"], row["name"], kind], known["validation"]
 
 
 def cost_table(upto: str = "99") -> str:

@@ -10,13 +10,8 @@ from autograde.reference.segnet import DecoderStage, SegNet
 from benchmarks.protocol import Architecture, Task, arg_max
 from seglab.networks import WIDTHS
 
-CONVS = (
-    2,
-    1,
-    1,
-    1,
-    1,
-)  # one a stage, as all the course's networks have; the last decoder stage needs one before scores
+# One a stage, as all the course's networks have, but for the first: its counterpart needs one before the scores.
+CONVS = (2, 1, 1, 1, 1)
 
 
 def segnet(task: Task) -> SegNet:
