@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from seglab.data.nuclei import NUCLEUS_CLASSES, load_nuclei, three_classes
-from seglab.data.scenes import CLASSES, SIZE_EDGES, load_scenes
+from seglab.data.scenes import CLASSES, SIZE_EDGES, label_shares, load_scenes, problems
 from seglab.drawings import deconvnet as draw
 from seglab.figures import show, show_images
 from seglab.networks import conv_bn_relu, deconv_bn_relu, halving_encoder
@@ -531,30 +531,14 @@ show(
 
 
 # %%
-def label_shares(masks, scenes):
-    """For each object: the share of its pixels with each label, its class, and the bin of its area."""
-    shares, classes, areas = [], [], []
-    for number in range(len(scenes)):
-        for instance in scenes.instances[number].unique()[1:]:
-            pixels = scenes.instances[number] == instance
-            shares.append(torch.bincount(masks[number][pixels], minlength=5) / pixels.sum())  # (5,)
-            classes.append(scenes.class_of[number, instance])
-            areas.append(pixels.sum())
-    bins = torch.bucketize(torch.stack(areas), torch.tensor(SIZE_EDGES[1:]), right=True)  # 0 to 3
-    return torch.stack(shares), torch.stack(classes), bins
-
-
 rates, precision = {}, {}
 print("                         objects of 20-79 px   80-319   320-1279   1280 and more")
 for (name, split), logits in long.items():
     masks, target = logits.argmax(1), pairs[split].masks
     precision[name, split] = (masks == target)[masks > 0].float().mean().item()
     shares, classes, bins = label_shares(masks, pairs[split])
-    answers = {
-        "missed": shares[:, 0] == 1,
-        "found": shares.gather(1, classes[:, None])[:, 0] > 0.5,
-        "two labels": shares[:, 1:].sort(dim=1).values[:, -2] >= 0.15,
-    }
+    found, two_labels, missed = problems(shares, classes)
+    answers = {"missed": missed, "found": found, "two labels": two_labels}
     for what, answer in answers.items():
         rates[what, name, split] = [answer[bins == size].float().mean().item() for size in range(4)]
         print(f"{name:10} {split:11} {what:12}", *(f"{rate:10.0%}" for rate in rates[what, name, split]))
